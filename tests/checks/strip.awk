@@ -1,5 +1,5 @@
 # Prints C++ source line by line without comments, string and character literals, so that the checks see code only.
-# A literal becomes "" or 0. Set `file_name` to have each line prefixed with file and number. Any awk will do.
+# A literal becomes "" or 0; each line is prefixed with file:number. Any awk will do.
 function strip(line,    out, i, n, c, two, end) {
     out = ""; n = length(line); i = 1
     if (macro_continues || (!in_comment && raw_end == "" && line ~ /^[ \t]*#/)) {
