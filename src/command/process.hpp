@@ -80,6 +80,12 @@ inline ssize_t write_some(int fd, const void* data, std::size_t size) {
     }
 }
 
+/// The program could not be executed; code() says why.
+class exec_error : public std::system_error {
+public:
+    using std::system_error::system_error;
+};
+
 /// What to run: arguments[0] is searched in PATH if it has no slash; the environment is complete, as NAME=value.
 struct program {
     program() = default;
@@ -156,7 +162,7 @@ inline unique_fd above_standard(int fd) {
 /// when it runs. It is killed when the *thread* that called spawn ends (that is what PR_SET_PDEATHSIG watches), so
 /// call it on a thread that lives as long as the child shall.
 ///
-/// Errors:  std::system_error with the cause of a failed fork or exec.
+/// Errors:  exec_error, and std::system_error where it does not come to that.
 inline pid_t spawn(const program& what) {
     auto arguments = detail::pointers(what.arguments);
     auto environment = detail::pointers(what.environment);
@@ -192,7 +198,7 @@ inline pid_t spawn(const program& what) {
     int error = 0;
     if (read_some(status.read.get(), &error, sizeof error) == static_cast<ssize_t>(sizeof error)) {
         ::waitpid(pid, nullptr, 0);
-        throw_errno("can't run \"" + what.arguments[0] + '"', error);
+        throw exec_error(error, std::generic_category(), "can't run \"" + what.arguments[0] + '"');
     }
     return pid;
 }
