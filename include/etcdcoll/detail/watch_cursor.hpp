@@ -1,0 +1,38 @@
+#pragma once
+// Where a watch stands: what was delivered, what a server repeats, and where a new stream has to go on. No I/O.
+
+#include <etcdcoll/etcd/watch.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace etcdcoll::detail {
+
+class watch_cursor {
+public:
+    /// `start` 0: from the moment the watch is created.
+    explicit watch_cursor(etcd::revision start) : next_(start.value) {}
+
+    /// The start revision of the next create request.
+    etcd::revision resume() const noexcept { return {next_}; }
+
+    /// The server has made the watch at this revision of the store: what comes later must not be lost by a reconnect.
+    void created(etcd::revision at) noexcept {
+        if (next_ == 0) next_ = at.value + 1;
+    }
+
+    /// Takes the complete events of whole revisions; drops those that were delivered before and returns how many. Servers before 3.4.24
+    /// and 3.5.8 repeat events after a reconnect.
+    std::size_t accept(std::vector<etcd::event>& events) {
+        const auto old = [this](const etcd::event& e) { return e.kv.mod_revision.value < next_; };
+        const auto dropped = static_cast<std::size_t>(std::erase_if(events, old));
+        for (const auto& e : events) next_ = std::max(next_, e.kv.mod_revision.value + 1);
+        return dropped;
+    }
+
+private:
+    std::int64_t next_;
+};
+
+} // namespace etcdcoll::detail

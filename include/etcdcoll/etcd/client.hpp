@@ -1,0 +1,141 @@
+#pragma once
+// The asynchronous client of etcd v3, over its HTTP/JSON gateway.
+
+#include <etcdcoll/environment.hpp>
+#include <etcdcoll/etcd/txn.hpp>
+#include <etcdcoll/etcd/types.hpp>
+#include <etcdcoll/etcd/watch.hpp>
+#include <etcdcoll/log.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace etcdcoll {
+
+/// How a client reaches etcd. Every setter returns the object, so that options can be chained.
+class ETCDCOLL_API client_options {
+public:
+    client_options();
+    ~client_options();
+    client_options(const client_options&);
+    client_options& operator=(const client_options&);
+
+    /// Comma-separated `[http://]host[:port]`. Default: ETCD_ENDPOINTS, else http://127.0.0.1:2379.
+    client_options& endpoints(std::string list);
+    /// How long a call may take in all, repetitions included. Default 8 s: a write that is under way when etcd's leader dies is
+    /// answered after 7 s.
+    client_options& timeout(duration limit);
+    /// How long one attempt of a repeatable call may take before it is made again elsewhere. Default 1.5 s: a new leader is there after 1 to 1.7 s.
+    client_options& attempt_timeout(duration limit);
+    /// How long a connection may take to come about. Default 1 s.
+    client_options& connect_timeout(duration limit);
+    /// Kept connections to each endpoint, at most. Calls beyond wait their turn. Default 64.
+    client_options& connections(std::size_t most);
+    /// Largest reply, or message of a watch, that is taken into memory. Default 256 MiB.
+    client_options& reply_limit(std::size_t bytes);
+    client_options& log(logger sink);
+    /// Time, network and randomness; the system's unless a simulation is given.
+    client_options& system(std::shared_ptr<environment> replacement);
+
+    struct values;
+    const values& get() const noexcept { return *values_; }
+
+private:
+    values& mine();
+    std::shared_ptr<values> values_; // copied when it is changed
+};
+
+/// What one call changes of the client's options. Trivially destructible, so that it can be built inside a co_await expression.
+struct call_options {
+    /// Zero: the client's.
+    duration timeout = duration::zero();
+    /// The transaction carries its own guard (a compare that fails once it has been executed), so it may be repeated.
+    bool guarded = false;
+};
+
+/// Counted since the client was made.
+struct client_metrics {
+    std::uint64_t calls = 0;
+    std::uint64_t attempts = 0; ///< requests sent for calls; attempts - calls were repetitions
+    std::uint64_t failures = 0; ///< calls that ended with an error
+    std::uint64_t connects = 0;
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t watch_streams = 0; ///< opened, reconnects included
+    std::uint64_t watch_events = 0;  ///< delivered
+    std::uint64_t watch_repeats = 0; ///< dropped, since a server sent them again
+};
+
+namespace detail {
+class client_core;
+}
+
+namespace etcd {
+
+/// A handle to one pool of connections and one set of watch streams; copies share them, and the last one closes them. Any thread may use
+/// it: each call runs on a strand of the executor, and completes on the caller's executor.
+///
+/// Every call:
+/// Errors:  invalid_argument and too_large before any I/O; timed_out, connection_failed, unavailable, bad_reply; what etcd answers (refused,
+///          permission_denied, no_space, ...); outcome_unknown for a write that may or may not have been executed.
+/// Cancel:  terminal; a write that was sent may have been executed.
+/// Cost:    one request; more where an attempt fails and a repetition is harmless.
+class ETCDCOLL_API client {
+public:
+    /// Connects on first use. Throws errc::invalid_argument for options that cannot work.
+    explicit client(asio::any_io_executor executor, client_options options = client_options());
+    ~client();
+    client(const client&) noexcept;
+    client& operator=(const client&) noexcept;
+    client(client&&) noexcept;
+    client& operator=(client&&) noexcept;
+
+    /// Reads a key or a range. Linearizable unless `serializable` is set. Repeated until the deadline.
+    asio::awaitable<range_response> range(range_request request, call_options options = {});
+    /// Reads one key; nothing when it is absent. Repeated until the deadline.
+    asio::awaitable<std::optional<key_value>> get(std::string key, call_options options = {});
+    /// Writes one key. Not repeated once a byte of it was sent: `version` counts puts. See txn() for a write that may be repeated.
+    asio::awaitable<put_response> put(put_request request, call_options options = {});
+    asio::awaitable<put_response> put(std::string key, std::string value, call_options options = {});
+    /// Deletes a key or a range. Not repeated once a byte of it was sent: `deleted` would lie.
+    asio::awaitable<delete_range_response> delete_range(delete_range_request request, call_options options = {});
+    /// All or nothing, at one revision. Repeated when it only reads, or when `options.guarded` says that its compares fail once it has
+    /// been executed.
+    asio::awaitable<txn_response> txn(txn_request request, call_options options = {});
+
+    /// A lease of at least `ttl` (whole seconds, 2 at least). The client chooses the number where `id` is none, so that a repetition finds
+    /// its own lease. Repeated until the deadline.
+    asio::awaitable<lease_grant_response> lease_grant(std::chrono::seconds ttl, lease_id id = {}, call_options options = {});
+    /// Gives the lease its full time again. `ttl` 0 in the reply: it is gone. Repeated until the deadline.
+    asio::awaitable<lease_keep_alive_response> lease_keep_alive(lease_id id, call_options options = {});
+    /// Ends the lease and deletes its keys. Errors: not_found for one that is gone already. Repeated until the deadline.
+    asio::awaitable<lease_revoke_response> lease_revoke(lease_id id, call_options options = {});
+    /// What is left of the lease; `ttl` -1: it is gone. Repeated until the deadline.
+    asio::awaitable<lease_time_to_live_response> lease_time_to_live(lease_id id, bool keys = false, call_options options = {});
+
+    /// Begins a watch; etcd's answers come with watch::next(). Costs one message on a shared stream.
+    etcd::watch watch(watch_request request);
+
+    client_metrics metrics() const noexcept;
+    asio::any_io_executor executor() const;
+
+    /// Ends every call with errc::closed and every watch; later calls fail alike. Returns at once.
+    void close() noexcept;
+
+    const std::shared_ptr<etcdcoll::detail::client_core>& core() const noexcept { return core_; } // for the layers above
+
+private:
+    std::shared_ptr<etcdcoll::detail::client_core> core_;
+};
+
+} // namespace etcd
+
+using etcd::client;
+
+} // namespace etcdcoll
+
+#if defined(ETCDCOLL_HEADER_ONLY)
+#include <etcdcoll/impl/etcd/client.ipp>
+#endif

@@ -1,0 +1,65 @@
+#pragma once
+// A watch: the changes of a key or range, in order, each once, across reconnects.
+
+#include <etcdcoll/environment.hpp>
+#include <etcdcoll/etcd/types.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace etcdcoll::detail {
+class client_core;
+}
+
+namespace etcdcoll::etcd {
+
+struct watch_request {
+    watch_request(key_range keys_, revision start_ = {}) : keys(std::move(keys_)), start(start_) {}
+    watch_request(std::string key, revision start_ = {}) : keys(std::move(key)), start(start_) {}
+    watch_request(const char* key, revision start_ = {}) : keys(key), start(start_) {}
+
+    key_range keys;
+    revision start;       ///< first change wanted; 0: from the moment that etcd creates the watch
+    bool prev_kv = false; ///< each event brings what was there before
+    bool no_put = false;  ///< leave out puts
+    bool no_erase = false;
+    bool fragment = false; ///< lets etcd split what exceeds 2 MiB; put together again here
+};
+
+/// The changes of one or more revisions, complete: all events of a revision are in one response.
+struct watch_response {
+    response_header header;
+    std::vector<event> events;
+};
+
+namespace detail {
+class watch_queue;
+}
+
+/// A running watch. Move-only; cancelled on destruction. All watches of a client share few streams. It outlives broken connections and
+/// dead members: the stream is opened again, elsewhere, behind the last revision delivered. One coroutine at a time may wait in next().
+class ETCDCOLL_API watch {
+public:
+    watch(watch&&) noexcept;
+    watch& operator=(watch&&) noexcept;
+    ~watch();
+
+    /// Returns what comes next; no event is repeated, left out or out of order.
+    ///
+    /// Errors:  compacted (the start, or what was missed while disconnected, is gone: `context().compact_revision` says where history
+    ///          begins now; read the range again and watch from there), permission_denied, unauthenticated, refused, closed.
+    /// Cancel:  terminal; the watch stays usable.
+    /// Cost:    one event a change; nothing while nothing changes, but for a probe of the stream every 1.5 s a client.
+    asio::awaitable<watch_response> next();
+
+    /// Ends the watch; a waiting next() throws errc::closed.
+    void cancel() noexcept;
+
+private:
+    friend class client;
+    watch(std::shared_ptr<etcdcoll::detail::client_core> core, std::shared_ptr<detail::watch_queue> queue);
+    std::shared_ptr<etcdcoll::detail::client_core> core_;
+    std::shared_ptr<detail::watch_queue> queue_;
+};
+
+} // namespace etcdcoll::etcd

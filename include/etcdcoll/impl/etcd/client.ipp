@@ -1,0 +1,405 @@
+#pragma once
+
+#include <etcdcoll/etcd/client.hpp>
+#include <etcdcoll/impl/etcd/client_core.hpp>
+#include <etcdcoll/impl/etcd/codec.hpp>
+#include <etcdcoll/impl/etcd/watch_hub.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <cstdlib>
+#include <deque>
+
+namespace etcdcoll {
+
+// ---- options --------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+ETCDCOLL_DECL duration positive(duration limit, const char* name) {
+    if (limit <= duration::zero()) throw error(errc::invalid_argument, std::string(name) + " must be longer than zero");
+    return limit;
+}
+
+} // namespace detail
+
+ETCDCOLL_DECL client_options::client_options() : values_(std::make_shared<values>()) {
+    const char* list = std::getenv("ETCD_ENDPOINTS");
+    values_->endpoints = list != nullptr && *list != '\0' ? list : "http://127.0.0.1:2379";
+}
+
+ETCDCOLL_DECL client_options::~client_options() = default;
+ETCDCOLL_DECL client_options::client_options(const client_options&) = default;
+ETCDCOLL_DECL client_options& client_options::operator=(const client_options&) = default;
+
+ETCDCOLL_DECL client_options::values& client_options::mine() {
+    if (values_.use_count() > 1) values_ = std::make_shared<values>(*values_);
+    return *values_;
+}
+
+ETCDCOLL_DECL client_options& client_options::endpoints(std::string list) {
+    static_cast<void>(http::parse_endpoints(list));
+    mine().endpoints = std::move(list);
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::timeout(duration limit) {
+    mine().timeout = detail::positive(limit, "timeout");
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::attempt_timeout(duration limit) {
+    mine().attempt_timeout = detail::positive(limit, "attempt_timeout");
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::connect_timeout(duration limit) {
+    mine().connect_timeout = detail::positive(limit, "connect_timeout");
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::connections(std::size_t most) {
+    if (most == 0) throw error(errc::invalid_argument, "connections must be 1 at least");
+    mine().connections = most;
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::reply_limit(std::size_t bytes) {
+    if (bytes < 64 * 1024) throw error(errc::invalid_argument, "reply_limit must be 64 KiB at least");
+    mine().reply_limit = bytes;
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::log(logger sink) {
+    mine().log = std::move(sink);
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::system(std::shared_ptr<environment> replacement) {
+    if (!replacement) throw error(errc::invalid_argument, "system must not be null");
+    mine().system = std::move(replacement);
+    return *this;
+}
+
+namespace etcd {
+
+// ---- what is refused before any I/O ---------------------------------------------------------------------------------------------
+
+namespace detail {
+
+inline constexpr std::size_t request_limit = 1'572'800; // etcd's --max-request-bytes less the framing
+inline constexpr std::size_t operations_limit = 128;
+
+ETCDCOLL_DECL std::size_t size_of(const key_range& keys) { return keys.key.size() + keys.end.size() + 8; }
+ETCDCOLL_DECL std::size_t size_of(const range_request& r) { return size_of(r.keys) + 16; }
+ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return r.key.size() + r.value.size() + 16; }
+ETCDCOLL_DECL std::size_t size_of(const delete_range_request& r) { return size_of(r.keys) + 4; }
+
+struct txn_size {
+    std::size_t bytes = 0;
+    std::size_t success = 0; // operations, nested ones counted with the outer list
+    std::size_t failure = 0;
+};
+
+ETCDCOLL_DECL txn_size measure(const txn_request& r) {
+    txn_size total;
+    for (const auto& c : r.compares) total.bytes += size_of(c.keys) + c.value.size() + 16;
+    const auto add = [&total](const std::vector<op>& list, std::size_t& operations) {
+        for (const auto& item : list) {
+            ++operations;
+            if (const auto* nested = std::get_if<txn_request>(&item.request)) {
+                const auto inner = measure(*nested);
+                total.bytes += inner.bytes + 8;
+                operations += std::max(inner.success, inner.failure);
+            } else if (const auto* written = std::get_if<put_request>(&item.request)) {
+                total.bytes += size_of(*written);
+            } else if (const auto* read = std::get_if<range_request>(&item.request)) {
+                total.bytes += size_of(*read);
+            } else {
+                total.bytes += size_of(std::get<delete_range_request>(item.request));
+            }
+        }
+    };
+    add(r.success, total.success);
+    add(r.failure, total.failure);
+    return total;
+}
+
+ETCDCOLL_DECL bool writes(const txn_request& r) {
+    const auto one = [](const op& item) {
+        if (const auto* nested = std::get_if<txn_request>(&item.request)) return writes(*nested);
+        return !std::holds_alternative<range_request>(item.request);
+    };
+    return std::any_of(r.success.begin(), r.success.end(), one) || std::any_of(r.failure.begin(), r.failure.end(), one);
+}
+
+ETCDCOLL_DECL void check_size(const char* call, const std::string& key, std::size_t size) {
+    if (size <= request_limit) return;
+    throw error(errc::too_large, etcdcoll::detail::call_and_key(call, key) + ": " + std::to_string(size) +
+                                     " bytes are more than the " + std::to_string(request_limit) + " that etcd takes in one request");
+}
+
+ETCDCOLL_DECL void check_key(const char* call, const std::string& key) {
+    if (key.empty()) throw error(errc::invalid_argument, std::string(call) + ": the key is empty");
+}
+
+ETCDCOLL_DECL std::string first_key(const txn_request& r) {
+    if (!r.compares.empty()) return r.compares.front().keys.key;
+    for (const auto& item : r.success) {
+        if (const auto* written = std::get_if<put_request>(&item.request)) return written->key;
+        if (const auto* read = std::get_if<range_request>(&item.request)) return read->keys.key;
+    }
+    return {};
+}
+
+// ---- the public face of a watch: a queue that one coroutine empties -------------------------------------------------------------
+
+// Held by the hub as long as the watch lives, so it holds neither the hub nor the client.
+class watch_queue final : public etcdcoll::detail::watch_sink {
+public:
+    watch_queue(const asio::any_io_executor& strand, const std::shared_ptr<environment>& system) : filled_(strand, system) {}
+
+    void on_response(watch_response response) override {
+        queue_.push_back(std::move(response));
+        filled_.notify_all();
+    }
+
+    void on_failure(const error& failure) override {
+        if (!failure_) failure_.emplace(failure);
+        filled_.notify_all();
+    }
+
+    void begin(etcdcoll::detail::watch_hub& hub, watch_request request, const std::shared_ptr<watch_queue>& self) {
+        if (!failure_) id_ = hub.add(std::move(request), self);
+    }
+
+    void cancel(etcdcoll::detail::watch_hub& hub) {
+        hub.remove(id_);
+        on_failure(error(errc::closed, "watch: cancelled"));
+    }
+
+    asio::awaitable<watch_response> next() {
+        while (queue_.empty()) {
+            if (failure_) throw error(*failure_);
+            co_await filled_.wait();
+        }
+        auto response = std::move(queue_.front());
+        queue_.pop_front();
+        co_return response;
+    }
+
+private:
+    etcdcoll::detail::condition filled_;
+    std::deque<watch_response> queue_;
+    std::optional<error> failure_;
+    std::int64_t id_ = 0;
+};
+
+ETCDCOLL_DECL asio::awaitable<watch_response> next_of(std::shared_ptr<watch_queue> queue) {
+    auto response = co_await queue->next();
+    co_return response;
+}
+
+} // namespace detail
+
+ETCDCOLL_DECL watch::watch(std::shared_ptr<etcdcoll::detail::client_core> core, std::shared_ptr<detail::watch_queue> queue)
+    : core_(std::move(core)), queue_(std::move(queue)) {}
+ETCDCOLL_DECL watch::watch(watch&&) noexcept = default;
+
+ETCDCOLL_DECL watch& watch::operator=(watch&& other) noexcept {
+    if (this == &other) return *this;
+    cancel();
+    core_ = std::move(other.core_);
+    queue_ = std::move(other.queue_);
+    return *this;
+}
+
+ETCDCOLL_DECL watch::~watch() { cancel(); }
+
+ETCDCOLL_DECL void watch::cancel() noexcept {
+    if (!queue_) return;
+    asio::post(core_->strand(), [core = core_, queue = std::move(queue_)] { queue->cancel(*core->watches()); });
+    queue_.reset();
+}
+
+ETCDCOLL_DECL asio::awaitable<watch_response> watch::next() {
+    if (!queue_) throw error(errc::closed, "watch: cancelled");
+    return etcdcoll::detail::on_strand(core_->strand(), detail::next_of(queue_));
+}
+
+// ---- the client -----------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+using etcdcoll::detail::call_spec;
+using etcdcoll::detail::client_core;
+using etcdcoll::detail::repeatability;
+
+inline constexpr call_spec range_call{"range", "/v3/kv/range", repeatability::repeatable};
+inline constexpr call_spec put_call{"put", "/v3/kv/put", repeatability::once};
+inline constexpr call_spec delete_range_call{"delete_range", "/v3/kv/deleterange", repeatability::once};
+inline constexpr call_spec txn_call{"txn", "/v3/kv/txn", repeatability::once};
+inline constexpr call_spec read_txn_call{"txn", "/v3/kv/txn", repeatability::repeatable};
+inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatability::repeatable};
+inline constexpr call_spec keep_alive_call{"lease_keep_alive", "/v3/lease/keepalive", repeatability::repeatable};
+inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::repeatable};
+inline constexpr call_spec time_to_live_call{"lease_time_to_live", "/v3/lease/timetolive", repeatability::repeatable};
+
+// Keeps the core alive while it works: the handle may go meanwhile.
+template <class Reply>
+asio::awaitable<Reply> call(std::shared_ptr<client_core> core, call_spec spec, std::string body, std::string key, call_options options) {
+    Reply reply;
+    const client_core::decoder decode = [&reply](std::string_view text) {
+        Reply whole;
+        codec::decode(text, whole);
+        reply = std::move(whole);
+    };
+    co_await core->call(spec, std::move(body), std::move(key), options, decode);
+    co_return reply;
+}
+
+template <class Reply>
+asio::awaitable<Reply> start(const std::shared_ptr<client_core>& core, call_spec spec, std::string body, std::string key, call_options options) {
+    return etcdcoll::detail::on_strand(core->strand(), call<Reply>(core, spec, std::move(body), std::move(key), options));
+}
+
+ETCDCOLL_DECL asio::awaitable<std::optional<key_value>> first_of(asio::awaitable<range_response> reading) {
+    auto found = co_await std::move(reading);
+    if (found.kvs.empty()) co_return std::nullopt;
+    co_return std::move(found.kvs.front());
+}
+
+// "already exists" is the answer to a repetition: the number was drawn by this call.
+ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client_core> core, std::chrono::seconds ttl, lease_id id,
+                                                          bool drawn, call_options options) {
+    lease_grant_response reply;
+    try {
+        reply = co_await call<lease_grant_response>(core, grant_call, codec::encode_lease_grant(ttl, id), {}, options);
+    } catch (const error& failure) {
+        if (!drawn || failure.reason() != errc::already_exists || failure.context().attempts < 2) throw;
+        reply.id = id;
+        reply.ttl = ttl;
+    }
+    co_return reply;
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_revoke_response> revoke(std::shared_ptr<client_core> core, lease_id id, call_options options) {
+    lease_revoke_response reply;
+    try {
+        reply = co_await call<lease_revoke_response>(core, revoke_call, codec::encode_lease(id), {}, options);
+    } catch (const error& failure) {
+        if (failure.reason() != errc::not_found || failure.context().attempts < 2) throw; // the first attempt did it
+    }
+    co_return reply;
+}
+
+// Closes the core when the last handle goes; what runs inside holds the core itself.
+struct handle {
+    explicit handle(std::shared_ptr<client_core> core_) : core(std::move(core_)) {}
+    handle(const handle&) = delete;
+    handle& operator=(const handle&) = delete;
+    ~handle() {
+        asio::post(core->strand(), [core = core] { core->close(); });
+    }
+    std::shared_ptr<client_core> core;
+};
+
+} // namespace detail
+
+ETCDCOLL_DECL client::client(asio::any_io_executor executor, client_options options) {
+    const auto owner = std::make_shared<detail::handle>(std::make_shared<detail::client_core>(std::move(executor), options.get()));
+    core_ = std::shared_ptr<detail::client_core>(owner, owner->core.get());
+}
+
+ETCDCOLL_DECL client::~client() = default;
+ETCDCOLL_DECL client::client(const client&) noexcept = default;
+ETCDCOLL_DECL client& client::operator=(const client&) noexcept = default;
+ETCDCOLL_DECL client::client(client&&) noexcept = default;
+ETCDCOLL_DECL client& client::operator=(client&&) noexcept = default;
+
+ETCDCOLL_DECL asio::awaitable<range_response> client::range(range_request request, call_options options) {
+    detail::check_key("range", request.keys.key);
+    return detail::start<range_response>(core_, detail::range_call, codec::encode(request), request.keys.key, options);
+}
+
+ETCDCOLL_DECL asio::awaitable<std::optional<key_value>> client::get(std::string key, call_options options) {
+    return detail::first_of(range(range_request(std::move(key)), options));
+}
+
+ETCDCOLL_DECL asio::awaitable<put_response> client::put(put_request request, call_options options) {
+    detail::check_key("put", request.key);
+    detail::check_size("put", request.key, detail::size_of(request));
+    return detail::start<put_response>(core_, detail::put_call, codec::encode(request), request.key, options);
+}
+
+ETCDCOLL_DECL asio::awaitable<put_response> client::put(std::string key, std::string value, call_options options) {
+    return put(put_request(std::move(key), std::move(value)), options);
+}
+
+ETCDCOLL_DECL asio::awaitable<delete_range_response> client::delete_range(delete_range_request request, call_options options) {
+    detail::check_key("delete_range", request.keys.key);
+    return detail::start<delete_range_response>(core_, detail::delete_range_call, codec::encode(request), request.keys.key, options);
+}
+
+ETCDCOLL_DECL asio::awaitable<txn_response> client::txn(txn_request request, call_options options) {
+    const auto size = detail::measure(request);
+    auto key = detail::first_key(request);
+    if (request.compares.size() > detail::operations_limit || std::max(size.success, size.failure) > detail::operations_limit)
+        throw error(errc::invalid_argument, etcdcoll::detail::call_and_key("txn", key) + ": more than 128 compares or operations");
+    detail::check_size("txn", key, size.bytes);
+    const auto& spec = detail::writes(request) ? detail::txn_call : detail::read_txn_call;
+    return detail::start<txn_response>(core_, spec, codec::encode(request), std::move(key), options);
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_grant_response> client::lease_grant(std::chrono::seconds ttl, lease_id id, call_options options) {
+    if (ttl < std::chrono::seconds(2)) throw error(errc::invalid_argument, "lease_grant: the time to live must be 2 s at least");
+    const bool drawn = !id;
+    if (drawn) id.value = static_cast<std::int64_t>((core_->system()->random() >> 1) | 1);
+    return etcdcoll::detail::on_strand(core_->strand(), detail::grant(core_, ttl, id, drawn, options));
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_keep_alive_response> client::lease_keep_alive(lease_id id, call_options options) {
+    return detail::start<lease_keep_alive_response>(core_, detail::keep_alive_call, codec::encode_lease(id), {}, options);
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_id id, call_options options) {
+    return etcdcoll::detail::on_strand(core_->strand(), detail::revoke(core_, id, options));
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> client::lease_time_to_live(lease_id id, bool keys, call_options options) {
+    return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), {}, options);
+}
+
+ETCDCOLL_DECL watch client::watch(watch_request request) {
+    detail::check_key("watch", request.keys.key);
+    const auto queue = std::make_shared<detail::watch_queue>(core_->strand(), core_->system());
+    asio::post(core_->strand(), [core = core_, queue, request = std::move(request)]() mutable {
+        queue->begin(*core->watches(), std::move(request), queue);
+    });
+    return etcd::watch(core_, queue);
+}
+
+ETCDCOLL_DECL client_metrics client::metrics() const noexcept {
+    client_metrics result;
+    const auto& counted = core_->counted;
+    const auto& traffic = core_->pool().counters();
+    result.calls = counted.calls;
+    result.attempts = counted.attempts;
+    result.failures = counted.failures;
+    result.connects = traffic.connects;
+    result.bytes_sent = traffic.bytes_sent;
+    result.bytes_received = traffic.bytes_received;
+    result.watch_streams = counted.watch_streams;
+    result.watch_events = counted.watch_events;
+    result.watch_repeats = counted.watch_repeats;
+    return result;
+}
+
+ETCDCOLL_DECL asio::any_io_executor client::executor() const { return core_->executor(); }
+
+ETCDCOLL_DECL void client::close() noexcept {
+    asio::post(core_->strand(), [core = core_] { core->close(); });
+}
+
+} // namespace etcd
+} // namespace etcdcoll

@@ -1,0 +1,495 @@
+#pragma once
+
+#include <etcdcoll/detail/base64.hpp>
+#include <etcdcoll/impl/etcd/codec.hpp>
+
+#include <boost/json/monotonic_resource.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <charconv>
+#include <limits>
+
+namespace etcdcoll::etcd::codec {
+
+namespace json = boost::json;
+
+// ---- requests -------------------------------------------------------------------------------------------------------------------
+
+// Writes one object, member by member. Fields that hold their default are left out by the callers, as protobuf does.
+class object_writer {
+public:
+    explicit object_writer(std::string& text) : text_(text) { text_ += '{'; }
+    object_writer(const object_writer&) = delete;
+    object_writer& operator=(const object_writer&) = delete;
+    ~object_writer() { text_ += '}'; }
+
+    void number(std::string_view name, std::int64_t value) {
+        open(name);
+        char digits[24];
+        const auto [end, failure] = std::to_chars(digits, digits + sizeof digits, value);
+        static_cast<void>(failure);
+        text_.append(digits, end);
+    }
+    void number_unless_zero(std::string_view name, std::int64_t value) {
+        if (value != 0) number(name, value);
+    }
+    void flag(std::string_view name, bool value) {
+        if (value) open(name).append("true");
+    }
+    void word(std::string_view name, std::string_view value) { open(name).append("\"").append(value).append("\""); }
+    void bytes(std::string_view name, std::string_view value) {
+        if (value.empty()) return;
+        open(name) += '"';
+        etcdcoll::detail::append_base64(text_, value);
+        text_ += '"';
+    }
+    std::string& open(std::string_view name) {
+        if (!first_) text_ += ',';
+        first_ = false;
+        return text_.append("\"").append(name).append("\":");
+    }
+
+private:
+    std::string& text_;
+    bool first_ = true;
+};
+
+ETCDCOLL_DECL void append_keys(object_writer& out, const key_range& keys) {
+    out.bytes("key", keys.key);
+    out.bytes("range_end", keys.end);
+}
+
+ETCDCOLL_DECL void append(std::string& text, const range_request& r) {
+    object_writer out(text);
+    append_keys(out, r.keys);
+    out.number_unless_zero("limit", r.limit);
+    out.number_unless_zero("revision", r.revision.value);
+    if (r.sort_order != sort_order::none) out.word("sort_order", r.sort_order == sort_order::ascend ? "ASCEND" : "DESCEND");
+    switch (r.sort_target) {
+    case sort_target::key: break;
+    case sort_target::version: out.word("sort_target", "VERSION"); break;
+    case sort_target::create: out.word("sort_target", "CREATE"); break;
+    case sort_target::mod: out.word("sort_target", "MOD"); break;
+    case sort_target::value: out.word("sort_target", "VALUE"); break;
+    }
+    out.flag("serializable", r.serializable);
+    out.flag("keys_only", r.keys_only);
+    out.flag("count_only", r.count_only);
+    out.number_unless_zero("min_mod_revision", r.min_mod_revision.value);
+    out.number_unless_zero("max_mod_revision", r.max_mod_revision.value);
+    out.number_unless_zero("min_create_revision", r.min_create_revision.value);
+    out.number_unless_zero("max_create_revision", r.max_create_revision.value);
+}
+
+ETCDCOLL_DECL void append(std::string& text, const put_request& r) {
+    object_writer out(text);
+    out.bytes("key", r.key);
+    out.bytes("value", r.value);
+    out.number_unless_zero("lease", r.lease.value);
+    out.flag("prev_kv", r.prev_kv);
+    out.flag("ignore_value", r.ignore_value);
+    out.flag("ignore_lease", r.ignore_lease);
+}
+
+ETCDCOLL_DECL void append(std::string& text, const delete_range_request& r) {
+    object_writer out(text);
+    append_keys(out, r.keys);
+    out.flag("prev_kv", r.prev_kv);
+}
+
+ETCDCOLL_DECL void append(std::string& text, const compare& c) {
+    object_writer out(text);
+    append_keys(out, c.keys);
+    switch (c.is) {
+    case compare::relation::equal: break; // EQUAL is the default
+    case compare::relation::greater: out.word("result", "GREATER"); break;
+    case compare::relation::less: out.word("result", "LESS"); break;
+    case compare::relation::not_equal: out.word("result", "NOT_EQUAL"); break;
+    }
+    switch (c.what) {
+    case compare::target::version: out.number("version", c.number); break; // VERSION is the default
+    case compare::target::create:
+        out.word("target", "CREATE");
+        out.number("create_revision", c.number);
+        break;
+    case compare::target::mod:
+        out.word("target", "MOD");
+        out.number("mod_revision", c.number);
+        break;
+    case compare::target::lease:
+        out.word("target", "LEASE");
+        out.number("lease", c.number);
+        break;
+    case compare::target::value:
+        out.word("target", "VALUE");
+        out.bytes("value", c.value);
+        break;
+    }
+}
+
+ETCDCOLL_DECL void append(std::string& text, const txn_request& r);
+
+ETCDCOLL_DECL void append(std::string& text, const op& operation) {
+    struct visitor {
+        std::string& text;
+        void operator()(const range_request& r) const { append(object("request_range"), r); }
+        void operator()(const put_request& r) const { append(object("request_put"), r); }
+        void operator()(const delete_range_request& r) const { append(object("request_delete_range"), r); }
+        void operator()(const txn_request& r) const { append(object("request_txn"), r); }
+        std::string& object(std::string_view name) const { return text.append("{\"").append(name).append("\":"); }
+    };
+    std::visit(visitor{text}, operation.request);
+    text += '}';
+}
+
+template <class T> void append_list(object_writer& out, std::string_view name, const std::vector<T>& items) {
+    if (items.empty()) return;
+    auto& text = out.open(name);
+    text += '[';
+    bool first = true;
+    for (const auto& item : items) {
+        if (!first) text += ',';
+        first = false;
+        append(text, item);
+    }
+    text += ']';
+}
+
+ETCDCOLL_DECL void append(std::string& text, const txn_request& r) {
+    object_writer out(text);
+    append_list(out, "compare", r.compares);
+    append_list(out, "success", r.success);
+    append_list(out, "failure", r.failure);
+}
+
+template <class T> std::string encoded(const T& request, std::size_t payload) {
+    std::string text;
+    text.reserve(128 + payload * 4 / 3);
+    append(text, request);
+    return text;
+}
+
+ETCDCOLL_DECL std::string encode(const range_request& request) { return encoded(request, request.keys.key.size() + request.keys.end.size()); }
+ETCDCOLL_DECL std::string encode(const put_request& request) { return encoded(request, request.key.size() + request.value.size()); }
+ETCDCOLL_DECL std::string encode(const delete_range_request& request) { return encoded(request, request.keys.key.size() + request.keys.end.size()); }
+ETCDCOLL_DECL std::string encode(const txn_request& request) { return encoded(request, 1024); }
+
+// The writer closes the object at the end of its scope, so it must be gone before the text is returned.
+ETCDCOLL_DECL std::string encode_lease_grant(std::chrono::seconds ttl, lease_id id) {
+    std::string text;
+    {
+        object_writer out(text);
+        out.number("TTL", ttl.count());
+        out.number("ID", id.value);
+    }
+    return text;
+}
+
+ETCDCOLL_DECL std::string encode_time_to_live(lease_id id, bool keys) {
+    std::string text;
+    {
+        object_writer out(text);
+        out.number("ID", id.value);
+        out.flag("keys", keys);
+    }
+    return text;
+}
+
+ETCDCOLL_DECL std::string encode_lease(lease_id id) { return encode_time_to_live(id, false); }
+
+ETCDCOLL_DECL void append_create(std::string& text, const watch_request& request, std::int64_t watch_id, revision start) {
+    object_writer out(text);
+    append_keys(out, request.keys);
+    out.number("watch_id", watch_id);
+    out.number_unless_zero("start_revision", start.value);
+    out.flag("prev_kv", request.prev_kv);
+    out.flag("fragment", request.fragment);
+    if (request.no_put || request.no_erase)
+        out.open("filters").append(!request.no_put ? "[\"NODELETE\"]" : !request.no_erase ? "[\"NOPUT\"]" : "[\"NOPUT\",\"NODELETE\"]");
+}
+
+ETCDCOLL_DECL std::string encode_create(const watch_request& request, std::int64_t watch_id, revision start) {
+    std::string text = "{\"create_request\":";
+    append_create(text, request, watch_id, start);
+    return text += '}';
+}
+
+ETCDCOLL_DECL std::string encode_cancel(std::int64_t watch_id) {
+    return "{\"cancel_request\":{\"watch_id\":" + std::to_string(watch_id) + "}}";
+}
+
+ETCDCOLL_DECL std::string encode_progress() { return "{\"progress_request\":{}}"; }
+
+// ---- replies --------------------------------------------------------------------------------------------------------------------
+
+// A parsed text with the memory it lives in: small replies need none but the stack's.
+class document {
+public:
+    explicit document(std::string_view text) : memory_(first_, sizeof first_), root_(json::storage_ptr(&memory_)) {
+        json::parse_options options;
+        options.max_depth = 64;
+        json::error_code failure;
+        root_ = json::parse(json::string_view(text.data(), text.size()), failure, root_.storage(), options);
+        if (failure) throw bad_reply("not JSON: " + failure.message());
+        if (!root_.is_object()) throw bad_reply("not a JSON object");
+    }
+    const json::object& root() const { return root_.get_object(); }
+
+private:
+    unsigned char first_[4096];
+    json::monotonic_resource memory_;
+    json::value root_;
+};
+
+ETCDCOLL_DECL const json::value* find(const json::object& from, std::string_view name) {
+    const auto* found = from.if_contains(json::string_view(name.data(), name.size()));
+    return found == nullptr || found->is_null() ? nullptr : found;
+}
+
+ETCDCOLL_DECL const json::object* find_object(const json::object& from, std::string_view name) {
+    const auto* found = find(from, name);
+    if (found == nullptr) return nullptr;
+    if (!found->is_object()) throw bad_reply(std::string(name) + " is not an object");
+    return &found->get_object();
+}
+
+ETCDCOLL_DECL const json::array* find_array(const json::object& from, std::string_view name) {
+    const auto* found = find(from, name);
+    if (found == nullptr) return nullptr;
+    if (!found->is_array()) throw bad_reply(std::string(name) + " is not a list");
+    return &found->get_array();
+}
+
+// Numbers of 64 bits come as strings, those of 32 bits bare; a missing one is 0.
+template <class Integer> Integer integer(const json::object& from, std::string_view name) {
+    const auto* found = find(from, name);
+    if (found == nullptr) return 0;
+    if (const auto* text = found->if_string()) {
+        Integer value = 0;
+        const auto [end, failure] = std::from_chars(text->data(), text->data() + text->size(), value);
+        if (failure == std::errc() && end == text->data() + text->size() && !text->empty()) return value;
+    } else if (const auto* number = found->if_int64()) {
+        if (std::in_range<Integer>(*number)) return static_cast<Integer>(*number);
+    } else if (const auto* big = found->if_uint64()) {
+        if (std::in_range<Integer>(*big)) return static_cast<Integer>(*big);
+    }
+    throw bad_reply(std::string(name) + " is not a number of its kind");
+}
+
+ETCDCOLL_DECL bool boolean(const json::object& from, std::string_view name) {
+    const auto* found = find(from, name);
+    if (found == nullptr) return false;
+    if (!found->is_bool()) throw bad_reply(std::string(name) + " is not true or false");
+    return found->get_bool();
+}
+
+ETCDCOLL_DECL std::string string(const json::object& from, std::string_view name) {
+    const auto* found = find(from, name);
+    if (found == nullptr) return {};
+    if (!found->is_string()) throw bad_reply(std::string(name) + " is not a string");
+    const auto& text = found->get_string();
+    return {text.data(), text.size()};
+}
+
+ETCDCOLL_DECL std::string raw_bytes(const json::value& value, std::string_view name) {
+    if (!value.is_string()) throw bad_reply(std::string(name) + " is not a string");
+    const auto& text = value.get_string();
+    auto raw = etcdcoll::detail::decode_base64({text.data(), text.size()});
+    if (!raw) throw bad_reply(std::string(name) + " is not base64");
+    return std::move(*raw);
+}
+
+ETCDCOLL_DECL std::string bytes(const json::object& from, std::string_view name) {
+    const auto* found = find(from, name);
+    return found == nullptr ? std::string() : raw_bytes(*found, name);
+}
+
+ETCDCOLL_DECL response_header read_header(const json::object& from) {
+    response_header header;
+    const auto* found = find_object(from, "header");
+    if (found == nullptr) return header;
+    header.cluster_id = integer<std::uint64_t>(*found, "cluster_id");
+    header.member_id = integer<std::uint64_t>(*found, "member_id");
+    header.revision.value = integer<std::int64_t>(*found, "revision");
+    header.raft_term = integer<std::uint64_t>(*found, "raft_term");
+    return header;
+}
+
+ETCDCOLL_DECL key_value read_key_value(const json::object& from) {
+    key_value kv;
+    kv.key = bytes(from, "key");
+    kv.value = bytes(from, "value");
+    kv.create_revision.value = integer<std::int64_t>(from, "create_revision");
+    kv.mod_revision.value = integer<std::int64_t>(from, "mod_revision");
+    kv.version = integer<std::int64_t>(from, "version");
+    kv.lease.value = integer<std::int64_t>(from, "lease");
+    return kv;
+}
+
+ETCDCOLL_DECL const json::object& as_object(const json::value& value) {
+    if (!value.is_object()) throw bad_reply("a list holds what is not an object");
+    return value.get_object();
+}
+
+ETCDCOLL_DECL std::vector<key_value> read_key_values(const json::object& from, std::string_view name) {
+    std::vector<key_value> result;
+    const auto* list = find_array(from, name);
+    if (list == nullptr) return result;
+    result.reserve(list->size());
+    for (const auto& item : *list) result.push_back(read_key_value(as_object(item)));
+    return result;
+}
+
+ETCDCOLL_DECL std::optional<key_value> read_previous(const json::object& from) {
+    const auto* found = find_object(from, "prev_kv");
+    if (found == nullptr) return std::nullopt;
+    return read_key_value(*found);
+}
+
+ETCDCOLL_DECL void read(const json::object& from, range_response& reply) {
+    reply.header = read_header(from);
+    reply.kvs = read_key_values(from, "kvs");
+    reply.more = boolean(from, "more");
+    reply.count = integer<std::int64_t>(from, "count");
+}
+
+ETCDCOLL_DECL void read(const json::object& from, put_response& reply) {
+    reply.header = read_header(from);
+    reply.prev_kv = read_previous(from);
+}
+
+ETCDCOLL_DECL void read(const json::object& from, delete_range_response& reply) {
+    reply.header = read_header(from);
+    reply.deleted = integer<std::int64_t>(from, "deleted");
+    reply.prev_kvs = read_key_values(from, "prev_kvs");
+}
+
+ETCDCOLL_DECL void read(const json::object& from, txn_response& reply);
+
+template <class T> op_response read_op(const json::object& from) {
+    T reply;
+    read(from, reply);
+    return reply;
+}
+
+ETCDCOLL_DECL op_response read_op_response(const json::object& from) {
+    if (const auto* range = find_object(from, "response_range")) return read_op<range_response>(*range);
+    if (const auto* put = find_object(from, "response_put")) return read_op<put_response>(*put);
+    if (const auto* erased = find_object(from, "response_delete_range")) return read_op<delete_range_response>(*erased);
+    if (const auto* nested = find_object(from, "response_txn")) return read_op<txn_response>(*nested);
+    throw bad_reply("an unknown kind of response in a transaction");
+}
+
+ETCDCOLL_DECL void read(const json::object& from, txn_response& reply) {
+    reply.header = read_header(from);
+    reply.succeeded = boolean(from, "succeeded");
+    const auto* list = find_array(from, "responses");
+    if (list == nullptr) return;
+    reply.responses.reserve(list->size());
+    for (const auto& item : *list) reply.responses.push_back(read_op_response(as_object(item)));
+}
+
+ETCDCOLL_DECL void read(const json::object& from, lease_grant_response& reply) {
+    reply.header = read_header(from);
+    reply.id.value = integer<std::int64_t>(from, "ID");
+    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+}
+
+ETCDCOLL_DECL void read(const json::object& from, lease_keep_alive_response& reply) {
+    reply.header = read_header(from);
+    reply.id.value = integer<std::int64_t>(from, "ID");
+    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+}
+
+ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) { reply.header = read_header(from); }
+
+ETCDCOLL_DECL void read(const json::object& from, lease_time_to_live_response& reply) {
+    reply.header = read_header(from);
+    reply.id.value = integer<std::int64_t>(from, "ID");
+    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.granted_ttl = std::chrono::seconds(integer<std::int64_t>(from, "grantedTTL"));
+    if (const auto* list = find_array(from, "keys"))
+        for (const auto& item : *list) reply.keys.push_back(raw_bytes(item, "keys"));
+}
+
+template <class T> void decode_whole(std::string_view text, T& reply) {
+    const document parsed(text);
+    read(parsed.root(), reply);
+    if (!reply.header.revision) throw bad_reply("header.revision is missing");
+}
+
+ETCDCOLL_DECL void decode(std::string_view text, range_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, put_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, delete_range_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, txn_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, lease_grant_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, lease_revoke_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, lease_time_to_live_response& reply) { decode_whole(text, reply); }
+
+// A stream of one message: {"result":{...}}.
+ETCDCOLL_DECL void decode(std::string_view text, lease_keep_alive_response& reply) {
+    const document parsed(text);
+    const auto* result = find_object(parsed.root(), "result");
+    if (result == nullptr) throw bad_reply("result is missing");
+    read(*result, reply);
+    if (!reply.header.revision) throw bad_reply("header.revision is missing");
+}
+
+ETCDCOLL_DECL server_error read_error(const json::object& from) {
+    server_error result;
+    result.code = integer<int>(from, "code");
+    if (result.code == 0) result.code = integer<int>(from, "grpc_code");
+    result.message = string(from, "message");
+    return result;
+}
+
+ETCDCOLL_DECL server_error decode_error(std::string_view text) {
+    try {
+        const document parsed(text);
+        const auto* nested = find(parsed.root(), "error");
+        auto result = nested != nullptr && nested->is_object() ? read_error(nested->get_object()) : read_error(parsed.root());
+        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = string(parsed.root(), "error");
+        return result;
+    } catch (const bad_reply&) { // of a proxy, or etcd's text/plain: its own words are the best there is
+        auto line = text.substr(0, text.find('\n'));
+        return {0, std::string(line.substr(0, 200))};
+    }
+}
+
+ETCDCOLL_DECL event read_event(const json::object& from) {
+    event result;
+    const auto* type = find(from, "type");
+    if (type != nullptr && type->is_string() && type->get_string() == "DELETE") result.type = event::kind::erase;
+    if (type != nullptr && type->is_int64() && type->get_int64() == 1) result.type = event::kind::erase;
+    const auto* kv = find_object(from, "kv");
+    if (kv == nullptr) throw bad_reply("an event without a key");
+    result.kv = read_key_value(*kv);
+    result.prev_kv = read_previous(from);
+    return result;
+}
+
+ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
+    const document parsed(line);
+    watch_message message;
+    const auto* result = find_object(parsed.root(), "result");
+    if (result == nullptr) {
+        message.is_error = true;
+        message.error = decode_error(line);
+        return message;
+    }
+    message.watch_id = integer<std::int64_t>(*result, "watch_id");
+    message.created = boolean(*result, "created");
+    message.canceled = boolean(*result, "canceled");
+    message.fragment = boolean(*result, "fragment");
+    message.compact_revision.value = integer<std::int64_t>(*result, "compact_revision");
+    message.cancel_reason = string(*result, "cancel_reason");
+    message.response.header = read_header(*result);
+    if (const auto* events = find_array(*result, "events")) {
+        message.response.events.reserve(events->size());
+        for (const auto& item : *events) message.response.events.push_back(read_event(as_object(item)));
+    }
+    return message;
+}
+
+} // namespace etcdcoll::etcd::codec

@@ -1,0 +1,75 @@
+#pragma once
+// All watches of a client on one stream: creates and cancels while it runs, opens it again elsewhere when it ends or falls silent.
+
+#include <etcdcoll/detail/watch_cursor.hpp>
+#include <etcdcoll/http/connection.hpp>
+#include <etcdcoll/impl/condition.hpp>
+
+#include <map>
+#include <optional>
+
+namespace etcdcoll::etcd::codec {
+struct watch_message;
+}
+
+namespace etcdcoll::detail {
+
+class client_core;
+
+/// Receives what a watch brings, on the client's strand.
+class watch_sink {
+public:
+    virtual ~watch_sink();
+    virtual void on_response(etcd::watch_response response) = 0;
+    /// The last call: the watch is over.
+    virtual void on_failure(const error& failure) = 0;
+};
+
+/// All members are called on the client's strand.
+class watch_hub {
+public:
+    explicit watch_hub(client_core& core);
+    ~watch_hub();
+    watch_hub(const watch_hub&) = delete;
+    watch_hub& operator=(const watch_hub&) = delete;
+
+    std::int64_t add(etcd::watch_request request, std::shared_ptr<watch_sink> sink);
+    void remove(std::int64_t id) noexcept;
+    void close() noexcept;
+
+private:
+    struct entry {
+        etcd::watch_request request;
+        watch_cursor cursor;
+        std::shared_ptr<watch_sink> sink;
+        std::vector<etcd::event> fragments; // of a revision that is not complete yet
+    };
+    // One stream: the reader is run(), the writer a coroutine of its own, since both directions are open at once.
+    struct stream;
+
+    asio::awaitable<void> run(std::shared_ptr<client_core> alive);
+    asio::awaitable<void> run_stream(std::shared_ptr<stream> s);
+    asio::awaitable<void> write_loop(std::shared_ptr<client_core> alive, std::shared_ptr<stream> s);
+    void start_writer(const std::shared_ptr<stream>& s);
+    void arm_probe(stream& s);
+    void on_probe(stream& s);
+    void handle_line(std::string_view line);
+    void handle(etcd::codec::watch_message message);
+    void deliver(std::int64_t id, entry& target, etcd::codec::watch_message message);
+    void fail(std::int64_t id, const error& why);
+    void send(std::string_view text);
+    std::string all_creates() const;
+
+    client_core& core_;
+    std::map<std::int64_t, entry> entries_; // ids grow: the order is that of creation
+    std::int64_t last_id_ = 0;
+    std::shared_ptr<stream> stream_;
+    bool running_ = false;
+    bool closed_ = false;
+};
+
+} // namespace etcdcoll::detail
+
+#if defined(ETCDCOLL_HEADER_ONLY)
+#include <etcdcoll/impl/etcd/watch_hub.ipp>
+#endif

@@ -1,0 +1,271 @@
+#pragma once
+
+#include <etcdcoll/http/connection.hpp>
+#include <etcdcoll/impl/http/response_parser.hpp>
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+namespace etcdcoll::http {
+
+namespace detail {
+
+inline constexpr std::size_t first_buffer = 16 * 1024;
+inline constexpr std::size_t last_buffer = 256 * 1024;
+inline constexpr int informational_limit = 8;
+
+// "Connection refused" reads as "connection refused" behind a colon.
+ETCDCOLL_DECL std::string cause_of(const error_code& code) {
+    if (code == asio::error::eof) return "connection closed by the server";
+    auto text = code.message();
+    if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z')
+        text[0] = static_cast<char>(text[0] - 'A' + 'a');
+    return text;
+}
+
+ETCDCOLL_DECL void append_chunk(std::string& text, std::string_view piece) {
+    constexpr char digits[] = "0123456789abcdef";
+    char size[2 * sizeof(std::size_t)];
+    std::size_t used = 0;
+    for (auto rest = piece.size(); rest != 0; rest /= 16) size[used++] = digits[rest % 16];
+    while (used != 0) text += size[--used];
+    text.append("\r\n").append(piece).append("\r\n");
+}
+
+} // namespace detail
+
+struct connection::state {
+    state(asio::any_io_executor executor, std::shared_ptr<environment> system_, endpoint peer_, limits caps_,
+          std::shared_ptr<traffic> counters_)
+        : system(std::move(system_)), peer(std::move(peer_)), caps(caps_), counters(std::move(counters_)),
+          stream(system->make_stream(executor)), watchdog(system->make_timer(executor)), buffer(detail::first_buffer) {}
+
+    // The watchdog is left armed from one exchange to the next: when it fires too early, it is armed for what is then due.
+    void set_deadline(time_point when) {
+        deadline = when;
+        if (armed && armed_for <= when) return;
+        armed = true;
+        armed_for = when;
+        watchdog->arm(when, [this] { on_watchdog(); });
+    }
+
+    void clear_deadline() noexcept { deadline = time_point::max(); }
+
+    void on_watchdog() {
+        armed = false;
+        if (deadline == time_point::max()) return;
+        if (system->now() < deadline) {
+            set_deadline(deadline);
+            return;
+        }
+        late = true;
+        shut();
+    }
+
+    void shut() noexcept {
+        usable = false;
+        stream->close();
+    }
+
+    // Why the operation ended: a deadline and a cancellation come out of the stream as the same error code.
+    [[noreturn]] void fail(const error_code& code, bool sent, std::string_view doing) {
+        const bool closed_here = !usable;
+        shut();
+        if (late) throw failure(errc::timed_out, sent, std::string(doing) + " took too long");
+        if (code == asio::error::operation_aborted) {
+            if (closed_here) throw failure(errc::connection_failed, sent, "connection closed while " + std::string(doing));
+            throw error(errc::cancelled, "cancelled");
+        }
+        throw failure(errc::connection_failed, sent, detail::cause_of(code) + " (" + std::string(doing) + ")");
+    }
+
+    [[noreturn]] void refuse(std::string cause) {
+        shut();
+        throw failure(errc::bad_reply, true, std::move(cause));
+    }
+
+    void feed();
+    void check_first_bytes();
+    void end_of_stream();
+    asio::awaitable<bool> read_more();
+    asio::awaitable<void> send(std::string_view text);
+
+    std::shared_ptr<environment> system;
+    endpoint peer;
+    limits caps;
+    std::shared_ptr<traffic> counters;
+    std::unique_ptr<byte_stream> stream;
+    std::unique_ptr<timer> watchdog;
+    std::vector<char> buffer;
+    std::size_t begin = 0; // [begin, end) has been read and not yet parsed
+    std::size_t end = 0;
+    std::optional<etcdcoll::detail::response_parser> parser;
+    std::string text; // the request being written; kept for its capacity
+    time_point deadline = time_point::max();
+    time_point armed_for;
+    bool armed = false;
+    bool late = false;
+    bool usable = false;
+};
+
+// An HTTP/2-only port and a TLS port answer with frames of their own: said plainly, since the parser's words would help nobody.
+ETCDCOLL_DECL void connection::state::check_first_bytes() {
+    if (parser->got_some() || begin == end) return;
+    const auto first = static_cast<unsigned char>(buffer[begin]);
+    if (first == 0)
+        refuse("this port speaks HTTP/2 only: use the address of etcd's --listen-client-http-urls");
+    if (first == 0x15 || first == 0x16) refuse("this port speaks TLS: write https://");
+}
+
+ETCDCOLL_DECL void connection::state::feed() {
+    check_first_bytes();
+    while (begin != end && !parser->is_done()) {
+        error_code code;
+        const auto used = parser->put(asio::const_buffer(buffer.data() + begin, end - begin), code);
+        begin += used;
+        if (code == boost::beast::http::error::need_more) break;
+        if (code) refuse("not a reply of etcd: " + code.message());
+        if (used == 0) break;
+    }
+    if (begin == end) begin = end = 0;
+    if (parser->is_header_done() && parser->encoded()) refuse("the reply has a Content-Encoding that nobody asked for");
+}
+
+ETCDCOLL_DECL void connection::state::end_of_stream() {
+    if (!parser->got_some()) fail(asio::error::eof, true, "waiting for the reply");
+    error_code code;
+    parser->put_eof(code);
+    if (code) fail(asio::error::eof, true, "in the middle of the reply");
+    // Without a length nobody can tell a whole body from a truncated one.
+    if (parser->reply().status < 300) refuse("the reply does not say how long it is");
+}
+
+// False at the orderly end of the stream.
+ETCDCOLL_DECL asio::awaitable<bool> connection::state::read_more() {
+    if (begin != 0) {
+        std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(begin), buffer.begin() + static_cast<std::ptrdiff_t>(end),
+                  buffer.begin());
+        end -= begin;
+        begin = 0;
+    }
+    if (end == buffer.size()) buffer.resize(std::min(std::max(detail::last_buffer, 2 * caps.header), 2 * buffer.size()));
+    if (end == buffer.size()) refuse("not a reply of etcd: a line without an end");
+    error_code code;
+    const auto size =
+        co_await stream->read_some(asio::mutable_buffer(buffer.data() + end, buffer.size() - end), code);
+    if (code == asio::error::eof) co_return false;
+    if (code) fail(code, true, parser->got_some() ? "in the middle of the reply" : "waiting for the reply");
+    counters->bytes_received += size;
+    // A reader that fills its buffer is reading something long.
+    const bool filled = end + size == buffer.size() && buffer.size() < detail::last_buffer;
+    end += size;
+    if (filled) buffer.resize(buffer.size() * 2);
+    co_return true;
+}
+
+ETCDCOLL_DECL asio::awaitable<void> connection::state::send(std::string_view piece) {
+    error_code code;
+    const auto size = co_await stream->write(asio::const_buffer(piece.data(), piece.size()), code);
+    counters->bytes_sent += size;
+    if (code) fail(code, size != 0, "sending the request");
+}
+
+ETCDCOLL_DECL connection::connection(asio::any_io_executor executor, std::shared_ptr<environment> system, endpoint peer, limits caps,
+                                     std::shared_ptr<traffic> counters)
+    : state_(std::make_unique<state>(std::move(executor), std::move(system), std::move(peer), caps, std::move(counters))) {}
+
+ETCDCOLL_DECL connection::~connection() = default;
+
+ETCDCOLL_DECL const endpoint& connection::peer() const noexcept { return state_->peer; }
+
+ETCDCOLL_DECL void connection::close() noexcept { state_->shut(); }
+
+ETCDCOLL_DECL bool connection::reusable() noexcept { return state_->usable && state_->stream->quiet(); }
+
+ETCDCOLL_DECL int connection::stream_status() const noexcept {
+    return state_->parser && state_->parser->is_header_done() ? state_->parser->reply().status : 0;
+}
+
+ETCDCOLL_DECL asio::awaitable<void> connection::open(time_point deadline) {
+    auto& s = *state_;
+    s.set_deadline(deadline);
+    s.usable = true;
+    ++s.counters->connects;
+    error_code code;
+    stream_target target{s.peer.host, s.peer.port};
+    co_await s.stream->connect(std::move(target), code);
+    s.clear_deadline();
+    if (code) s.fail(code, false, "connecting");
+}
+
+ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view target, std::string_view headers, std::string_view body,
+                                                          time_point deadline) {
+    auto& s = *state_;
+    s.set_deadline(deadline);
+    s.text.clear();
+    s.text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: ").append(s.peer.authority());
+    s.text.append("\r\nContent-Type: application/json\r\n").append(headers);
+    s.text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n").append(body);
+    ++s.counters->requests;
+    s.parser.emplace(s.caps, false);
+    co_await s.send(s.text);
+
+    for (int informational = 0;;) {
+        const bool more = co_await s.read_more();
+        if (!more) s.end_of_stream();
+        if (more) s.feed();
+        if (!s.parser->is_done()) continue;
+        const int status = s.parser->reply().status;
+        if (status >= 200) break;
+        if (status == 101 || ++informational > detail::informational_limit) s.refuse("status " + std::to_string(status));
+        s.parser.emplace(s.caps, false);
+        s.feed();
+        if (s.parser->is_done() && s.parser->reply().status >= 200) break;
+    }
+    s.clear_deadline();
+    // Bytes behind the reply answer nothing that was asked: the connection has come out of step.
+    if (s.begin != s.end || !s.parser->keep_alive()) s.shut();
+    co_return std::move(s.parser->reply());
+}
+
+ETCDCOLL_DECL asio::awaitable<void> connection::begin_stream(std::string_view target, std::string_view headers, std::string_view first,
+                                                             time_point deadline) {
+    auto& s = *state_;
+    s.set_deadline(deadline);
+    s.text.clear();
+    s.text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: ").append(s.peer.authority());
+    s.text.append("\r\nContent-Type: application/json\r\nConnection: close\r\n").append(headers);
+    s.text.append("Transfer-Encoding: chunked\r\n\r\n");
+    ++s.counters->requests;
+    s.parser.emplace(s.caps, true);
+    detail::append_chunk(s.text, first);
+    co_await s.send(s.text);
+    s.clear_deadline();
+}
+
+ETCDCOLL_DECL asio::awaitable<void> connection::send_piece(std::string_view piece, time_point deadline) {
+    auto& s = *state_;
+    s.set_deadline(deadline);
+    s.text.clear();
+    detail::append_chunk(s.text, piece);
+    co_await s.send(s.text);
+    s.clear_deadline();
+}
+
+ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece() {
+    auto& s = *state_;
+    auto& body = s.parser->reply().body;
+    body.clear();
+    while (body.empty() && !s.parser->is_done()) {
+        const bool more = co_await s.read_more();
+        if (!more) s.end_of_stream();
+        if (more) s.feed();
+    }
+    if (s.parser->is_done() && body.empty()) s.shut();
+    co_return std::string_view(body);
+}
+
+} // namespace etcdcoll::http

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <etcdcoll/http/pool.hpp>
+#include <etcdcoll/impl/condition.hpp>
+
+#include <algorithm>
+#include <deque>
+
+namespace etcdcoll::http {
+
+struct pool::state : std::enable_shared_from_this<pool::state> {
+    struct member {
+        explicit member(endpoint peer_) : peer(std::move(peer_)) {}
+        endpoint peer;
+        std::vector<std::unique_ptr<connection>> idle; // the one used last is used next: the others may grow old and be closed
+        std::vector<connection*> busy;
+        std::size_t taken = 0; // connections in use, or promised to a waiter
+        std::deque<etcdcoll::detail::condition*> waiting;
+    };
+
+    // One of the bounded connections, from its acquisition to the end of the scope: handed on to the first that waits.
+    class place {
+    public:
+        place(std::shared_ptr<state> owner, std::size_t index) : owner_(std::move(owner)), index_(index) {}
+        place(const place&) = delete;
+        place& operator=(const place&) = delete;
+        ~place() {
+            auto& m = owner_->members[index_];
+            if (link) std::erase(m.busy, link.get());
+            if (link && !owner_->closed && link->reusable()) m.idle.push_back(std::move(link));
+            owner_->give_back(m);
+        }
+        std::unique_ptr<connection> link;
+
+    private:
+        std::shared_ptr<state> owner_;
+        std::size_t index_;
+    };
+
+    state(asio::any_io_executor executor_, std::shared_ptr<environment> system_, std::size_t bound_, limits caps_)
+        : executor(std::move(executor_)), system(std::move(system_)), bound(bound_), caps(caps_) {}
+
+    // A coroutine that waits its turn. A place that was handed over to one that will not use it goes on to the next.
+    struct turn {
+        turn(state& owner_, member& m_) : owner(owner_), m(m_), given(owner_.executor, owner_.system) { m.waiting.push_back(&given); }
+        turn(const turn&) = delete;
+        turn& operator=(const turn&) = delete;
+        ~turn() {
+            if (std::erase(m.waiting, &given) == 0 && !used) owner.give_back(m);
+        }
+        state& owner;
+        member& m;
+        etcdcoll::detail::condition given;
+        bool used = false;
+    };
+
+    void give_back(member& m) noexcept {
+        if (m.waiting.empty()) {
+            --m.taken;
+            return;
+        }
+        auto* next = m.waiting.front();
+        m.waiting.pop_front();
+        next->notify_all(); // the place stays taken: it is the waiter's now
+    }
+
+    asio::awaitable<void> take(std::size_t index, time_point deadline);
+
+    std::unique_ptr<connection> take_idle(member& m) {
+        while (!m.idle.empty()) {
+            auto link = std::move(m.idle.back());
+            m.idle.pop_back();
+            if (link->reusable()) return link;
+        }
+        return nullptr;
+    }
+
+    asio::any_io_executor executor;
+    std::shared_ptr<environment> system;
+    std::size_t bound;
+    limits caps;
+    std::shared_ptr<traffic> counters = std::make_shared<traffic>();
+    std::deque<member> members;
+    bool closed = false;
+};
+
+ETCDCOLL_DECL asio::awaitable<void> pool::state::take(std::size_t index, time_point deadline) {
+    auto& m = members[index];
+    if (m.taken < bound) {
+        ++m.taken;
+        co_return;
+    }
+    turn mine(*this, m);
+    mine.used = co_await mine.given.wait_until(deadline);
+    if (mine.used) co_return;
+    throw failure(errc::timed_out, false, "all " + std::to_string(bound) + " connections are busy");
+}
+
+ETCDCOLL_DECL pool::pool(asio::any_io_executor executor, std::shared_ptr<environment> system, std::vector<endpoint> endpoints,
+                         std::size_t connections_per_endpoint, limits caps)
+    : state_(std::make_shared<state>(std::move(executor), std::move(system), std::max<std::size_t>(connections_per_endpoint, 1), caps)) {
+    for (auto& peer : endpoints) state_->members.emplace_back(std::move(peer));
+}
+
+ETCDCOLL_DECL pool::~pool() { close(); }
+
+ETCDCOLL_DECL std::size_t pool::size() const noexcept { return state_->members.size(); }
+ETCDCOLL_DECL const endpoint& pool::at(std::size_t index) const noexcept { return state_->members[index].peer; }
+ETCDCOLL_DECL const traffic& pool::counters() const noexcept { return *state_->counters; }
+
+ETCDCOLL_DECL void pool::close() noexcept {
+    state_->closed = true;
+    for (auto& m : state_->members) {
+        m.idle.clear();
+        for (auto* link : m.busy) link->close();
+    }
+}
+
+ETCDCOLL_DECL asio::awaitable<reply> pool::exchange(std::size_t index, std::string_view target, std::string_view headers,
+                                                    std::string_view body, time_point deadline, duration connect_limit) {
+    auto self = state_;
+    if (self->closed) throw failure(errc::closed, false, "the client is closed");
+    co_await self->take(index, deadline);
+    state::place mine(self, index);
+    if (self->closed) throw failure(errc::closed, false, "the client is closed");
+    auto& m = self->members[index];
+    mine.link = self->take_idle(m);
+    const bool fresh = !mine.link;
+    if (fresh) mine.link = std::make_unique<connection>(self->executor, self->system, m.peer, self->caps, self->counters);
+    m.busy.push_back(mine.link.get());
+    if (fresh) {
+        const auto limit = std::min(deadline, self->system->now() + connect_limit);
+        co_await mine.link->open(limit);
+    }
+    auto result = co_await mine.link->exchange(target, headers, body, deadline);
+    co_return result;
+}
+
+ETCDCOLL_DECL asio::awaitable<std::unique_ptr<connection>> pool::open(std::size_t index, time_point deadline) {
+    auto self = state_;
+    if (self->closed) throw failure(errc::closed, false, "the client is closed");
+    auto link = std::make_unique<connection>(self->executor, self->system, self->members[index].peer, self->caps, self->counters);
+    co_await link->open(deadline);
+    co_return link;
+}
+
+} // namespace etcdcoll::http
