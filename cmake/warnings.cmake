@@ -7,7 +7,7 @@ function(etcdcoll_own_target target)
         VISIBILITY_INLINES_HIDDEN ON)
     target_compile_options(${target} PRIVATE
         -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wcast-align -Wundef
-        $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-virtual;-Wold-style-cast;-Wextra-semi>)
+        $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual;-Wold-style-cast;-Wextra-semi>)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         # Wrong about std::string (GCC bug 105651) and, through the optimizer, about std::optional and std::variant.
         target_compile_options(${target} PRIVATE -Wno-restrict -Wno-maybe-uninitialized)

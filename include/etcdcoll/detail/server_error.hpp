@@ -50,4 +50,12 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
     return {code == 0 ? errc::bad_reply : errc::refused, code == 0 ? attempt_outcome::unknown : attempt_outcome::final};
 }
 
+/// Why etcd cancelled a watch. The HTTP status is 200 then, and gRPC's code a part of the text.
+inline errc judge_cancel(std::string_view reason) {
+    const auto says = [reason](std::string_view text) { return reason.find(text) != std::string_view::npos; };
+    if (says("code = Unauthenticated") || says("user name is empty")) return errc::unauthenticated;
+    if (says("permission denied")) return errc::permission_denied;
+    return errc::refused;
+}
+
 } // namespace etcdcoll::detail

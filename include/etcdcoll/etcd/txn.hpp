@@ -64,7 +64,8 @@ inline detail::value_of value(key_range keys) { return {std::move(keys)}; }
 /// that exclude each other aside.
 class txn_request {
 public:
-    /// Runs when all compares hold: at most 128 operations, those of nested transactions included.
+    /// Runs when all compares hold. At most 128 compares and 128 operations a branch; those of a nested transaction count on top of the
+    /// longest list around it.
     template <class... Ops> txn_request&& then(Ops... ops) &&;
     /// Runs when one compare does not hold.
     template <class... Ops> txn_request&& otherwise(Ops... ops) &&;

@@ -30,7 +30,7 @@ ETCDCOLL_DECL void session_state::stop() noexcept {
 // Apart from the renewals: the lease ends on time also while one of them is under way.
 ETCDCOLL_DECL void session_state::arm_expiry() {
     expiry_->arm(clock_.expires_at(), [this] {
-        lose("not renewed for " + seconds_text(core().now() - (clock_.expires_at() - ttl_)) + ", its time to live is " + seconds_text(ttl_));
+        lose("not renewed for " + seconds_text(core().now() - clock_.renewed_at()) + ", its time to live is " + seconds_text(ttl_));
     });
 }
 
@@ -61,7 +61,7 @@ ETCDCOLL_DECL asio::awaitable<void> session_state::keep_alive([[maybe_unused]] s
         if (!failed.empty()) {
             // Only time takes the lease away now: an answer like "permission denied" may be different in a moment.
             if (core().log().enabled(log_level::warning)) core().log().write(log_level::warning, failed);
-            clock_.renewed(std::min(sent, clock_.expires_at()) - ttl_ / 3 + std::chrono::milliseconds(200), ttl_);
+            clock_.postponed(core().now() + std::chrono::milliseconds(200));
         } else if (reply.ttl <= std::chrono::seconds(0)) {
             lose("it was revoked, or expired, at the server");
         } else {

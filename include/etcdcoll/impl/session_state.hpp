@@ -48,4 +48,7 @@ private:
     bool stopped_ = false;
 };
 
+asio::awaitable<std::shared_ptr<session_state>> open_session(etcd::client client, std::chrono::seconds ttl);
+asio::awaitable<void> revoke_session(std::shared_ptr<session_state> state);
+
 } // namespace etcdcoll::detail

@@ -18,7 +18,7 @@ namespace detail {
 
 ETCDCOLL_DECL duration positive(duration limit, const char* name) {
     if (limit <= duration::zero()) throw error(errc::invalid_argument, std::string(name) + " must be longer than zero");
-    return limit;
+    return std::min(limit, longest_timeout);
 }
 
 } // namespace detail
@@ -97,20 +97,19 @@ ETCDCOLL_DECL std::size_t size_of(const delete_range_request& r) { return size_o
 
 struct txn_size {
     std::size_t bytes = 0;
-    std::size_t success = 0; // operations, nested ones counted with the outer list
-    std::size_t failure = 0;
+    std::size_t operations = 0; // as etcd counts: the longest list, and of its nested transactions the largest on top
 };
 
 ETCDCOLL_DECL txn_size measure(const txn_request& r) {
     txn_size total;
+    std::size_t deepest = 0;
     for (const auto& c : r.compares) total.bytes += size_of(c.keys) + c.value.size() + 16;
-    const auto add = [&total](const std::vector<op>& list, std::size_t& operations) {
-        for (const auto& item : list) {
-            ++operations;
+    for (const auto* list : {&r.success, &r.failure}) {
+        for (const auto& item : *list) {
             if (const auto* nested = std::get_if<txn_request>(&item.request)) {
                 const auto inner = measure(*nested);
                 total.bytes += inner.bytes + 8;
-                operations += std::max(inner.success, inner.failure);
+                deepest = std::max(deepest, inner.operations);
             } else if (const auto* written = std::get_if<put_request>(&item.request)) {
                 total.bytes += size_of(*written);
             } else if (const auto* read = std::get_if<range_request>(&item.request)) {
@@ -119,9 +118,8 @@ ETCDCOLL_DECL txn_size measure(const txn_request& r) {
                 total.bytes += size_of(std::get<delete_range_request>(item.request));
             }
         }
-    };
-    add(r.success, total.success);
-    add(r.failure, total.failure);
+    }
+    total.operations = std::max({r.compares.size(), r.success.size(), r.failure.size()}) + deepest;
     return total;
 }
 
@@ -274,7 +272,7 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client
                                                           bool drawn, call_options options) {
     lease_grant_response reply;
     try {
-        reply = co_await call<lease_grant_response>(core, grant_call, codec::encode_lease_grant(ttl, id), {}, options);
+        reply = co_await call<lease_grant_response>(core, grant_call, codec::encode_lease_grant(ttl, id), std::string(), options);
     } catch (const error& failure) {
         if (!drawn || failure.reason() != errc::already_exists || failure.context().attempts < 2) throw;
         reply.id = id;
@@ -286,7 +284,7 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client
 ETCDCOLL_DECL asio::awaitable<lease_revoke_response> revoke(std::shared_ptr<client_core> core, lease_id id, call_options options) {
     lease_revoke_response reply;
     try {
-        reply = co_await call<lease_revoke_response>(core, revoke_call, codec::encode_lease(id), {}, options);
+        reply = co_await call<lease_revoke_response>(core, revoke_call, codec::encode_lease(id), std::string(), options);
     } catch (const error& failure) {
         if (failure.reason() != errc::not_found || failure.context().attempts < 2) throw; // the first attempt did it
     }
@@ -344,7 +342,7 @@ ETCDCOLL_DECL asio::awaitable<delete_range_response> client::delete_range(delete
 ETCDCOLL_DECL asio::awaitable<txn_response> client::txn(txn_request request, call_options options) {
     const auto size = detail::measure(request);
     auto key = detail::first_key(request);
-    if (request.compares.size() > detail::operations_limit || std::max(size.success, size.failure) > detail::operations_limit)
+    if (size.operations > detail::operations_limit)
         throw error(errc::invalid_argument, etcdcoll::detail::call_and_key("txn", key) + ": more than 128 compares or operations");
     detail::check_size("txn", key, size.bytes);
     const auto& spec = detail::writes(request) ? detail::txn_call : detail::read_txn_call;
@@ -359,7 +357,7 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> client::lease_grant(std::chr
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_keep_alive_response> client::lease_keep_alive(lease_id id, call_options options) {
-    return detail::start<lease_keep_alive_response>(core_, detail::keep_alive_call, codec::encode_lease(id), {}, options);
+    return detail::start<lease_keep_alive_response>(core_, detail::keep_alive_call, codec::encode_lease(id), std::string(), options);
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_id id, call_options options) {
@@ -367,7 +365,7 @@ ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> client::lease_time_to_live(lease_id id, bool keys, call_options options) {
-    return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), {}, options);
+    return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), std::string(), options);
 }
 
 ETCDCOLL_DECL watch client::watch(watch_request request) {

@@ -26,6 +26,8 @@ namespace detail {
 
 class watch_hub;
 
+inline constexpr duration longest_timeout = std::chrono::hours(24 * 365); // longer ones mean the same, and must not overflow a time_point
+
 /// Names one kind of call. `key` is for error texts.
 struct call_spec {
     const char* name;
@@ -82,14 +84,13 @@ private:
                                             const decoder& decode);
     attempt_result judge_reply(const http::reply& reply, const decoder& decode);
     [[noreturn]] void give_up(const call_spec& spec, const std::string& key, const attempt_result& last, std::size_t index,
-                              retry::action why, const retry& made, time_point started);
+                              const std::vector<std::string>& tried, retry::action why, const retry& made, time_point started);
 
     asio::any_io_executor executor_;
     asio::any_io_executor strand_;
     client_options::values values_;
     http::pool pool_;
     endpoint_ring ring_;
-    std::vector<std::string> causes_; // of the last failure of each endpoint
     std::shared_ptr<watch_hub> watches_;
     bool closed_ = false;
 };

@@ -41,7 +41,7 @@ ETCDCOLL_DECL client_core::client_core(asio::any_io_executor executor, client_op
     : executor_(executor), strand_(asio::make_strand(executor)), values_(std::move(values)),
       pool_(strand_, values_.system, http::parse_endpoints(values_.endpoints), values_.connections,
             http::limits{.header = 64 * 1024, .body = values_.reply_limit}),
-      ring_(pool_.size(), values_.system->random()), causes_(pool_.size()), watches_(std::make_shared<watch_hub>(*this)) {
+      ring_(pool_.size(), values_.system->random()), watches_(std::make_shared<watch_hub>(*this)) {
     for (std::size_t index = 0; index < pool_.size(); ++index)
         if (pool_.at(index).tls) throw error(errc::unsupported, pool_.at(index).url() + ": TLS is not supported yet");
 }
@@ -82,7 +82,7 @@ ETCDCOLL_DECL asio::awaitable<attempt_result> client_core::attempt(const call_sp
     ++counted.attempts;
     attempt_result result;
     try {
-        const auto reply = co_await pool_.exchange(index, spec.path, {}, body, limit, values_.connect_timeout);
+        const auto reply = co_await pool_.exchange(index, spec.path, std::string_view(), body, limit, values_.connect_timeout);
         result = judge_reply(reply, decode);
     } catch (const http::failure& failure) {
         result.reason = failure.reason();
@@ -94,7 +94,7 @@ ETCDCOLL_DECL asio::awaitable<attempt_result> client_core::attempt(const call_sp
 }
 
 ETCDCOLL_DECL void client_core::give_up(const call_spec& spec, const std::string& key, const attempt_result& last, std::size_t index,
-                                        retry::action why, const retry& made, time_point started) {
+                                        const std::vector<std::string>& tried, retry::action why, const retry& made, time_point started) {
     ++counted.failures;
     error_context context;
     context.endpoint = pool_.at(index).url();
@@ -112,8 +112,8 @@ ETCDCOLL_DECL void client_core::give_up(const call_spec& spec, const std::string
     if (why == retry::action::stop || last.reason == errc::closed) throw error(last.reason, sentence + where, std::move(context));
 
     std::string causes;
-    for (std::size_t i = 0; i < causes_.size(); ++i)
-        if (!causes_[i].empty()) causes += (causes.empty() ? "" : "; ") + pool_.at(i).url() + ": " + causes_[i];
+    for (std::size_t i = 0; i < tried.size(); ++i)
+        if (!tried[i].empty()) causes += (causes.empty() ? "" : "; ") + pool_.at(i).url() + ": " + tried[i];
     sentence += causes.empty() ? where : causes;
     sentence += " (gave up after " + seconds_text(now() - started) + " and " + std::to_string(made.attempts()) +
                 (made.attempts() == 1 ? " attempt)" : " attempts)");
@@ -126,24 +126,25 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
     if (body.size() > 4 * 1024 * 1024) throw error(errc::too_large, call_and_key(spec.name, key) + ": the request is far beyond etcd's limit of 1.5 MiB");
     ++counted.calls;
     const auto started = now();
-    const auto limit = options.timeout > duration::zero() ? options.timeout : values_.timeout;
+    const auto limit = std::min<duration>(options.timeout > duration::zero() ? options.timeout : values_.timeout, longest_timeout);
     const retry_policy policy{.attempt_limit = values_.attempt_timeout};
     const auto kind = options.guarded ? repeatability::repeatable : spec.kind;
     retry rule(policy, kind, pool_.size(), started + limit);
+    std::vector<std::string> causes; // of the last failure at each endpoint
     for (;;) {
         const auto index = ring_.pick();
         const auto result = co_await attempt(spec, body, rule.attempt_deadline(now()), index, decode);
         if (result.outcome == attempt_outcome::done) {
             ring_.succeeded(index);
-            causes_[index].clear();
             co_return;
         }
         if (result.outcome != attempt_outcome::final) {
             ring_.failed(index, now());
-            causes_[index] = result.cause;
+            causes.resize(pool_.size());
+            causes[index] = result.cause;
         }
         const auto next = rule.after(result.outcome, now(), values_.system->random());
-        if (next.what != retry::action::again) give_up(spec, key, result, index, next.what, rule, started);
+        if (next.what != retry::action::again) give_up(spec, key, result, index, causes, next.what, rule, started);
         if (log().enabled(log_level::debug))
             log().write(log_level::debug, call_and_key(spec.name, key) + ": " + pool_.at(index).url() + ": " + result.cause + "; trying again");
         if (next.when > now()) co_await sleep_until(strand_, values_.system, next.when);

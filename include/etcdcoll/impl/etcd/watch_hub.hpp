@@ -43,6 +43,7 @@ private:
         watch_cursor cursor;
         std::shared_ptr<watch_sink> sink;
         std::vector<etcd::event> fragments; // of a revision that is not complete yet
+        bool created = false;               // on the present stream
     };
     // One stream: the reader is run(), the writer a coroutine of its own, since both directions are open at once.
     struct stream;
@@ -56,7 +57,9 @@ private:
     void handle_line(std::string_view line);
     void handle(etcd::codec::watch_message message);
     void deliver(std::int64_t id, entry& target, etcd::codec::watch_message message);
+    void refused(std::size_t index, int http_status, std::string_view reply);
     void fail(std::int64_t id, const error& why);
+    void let_go() noexcept;
     void send(std::string_view text);
     std::string all_creates() const;
 
@@ -66,6 +69,20 @@ private:
     std::shared_ptr<stream> stream_;
     bool running_ = false;
     bool closed_ = false;
+};
+
+/// A watch from here to the end of the scope. On the client's strand.
+class watch_mark {
+public:
+    watch_mark(watch_hub& hub, etcd::watch_request request, std::shared_ptr<watch_sink> sink)
+        : hub_(hub), id_(hub.add(std::move(request), std::move(sink))) {}
+    watch_mark(const watch_mark&) = delete;
+    watch_mark& operator=(const watch_mark&) = delete;
+    ~watch_mark() { hub_.remove(id_); }
+
+private:
+    watch_hub& hub_;
+    std::int64_t id_;
 };
 
 } // namespace etcdcoll::detail

@@ -9,6 +9,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace etcdcoll::detail {
@@ -37,6 +38,7 @@ struct watch_hub::stream {
     bool ever_heard = false; // the server has answered: the endpoint works
     int unanswered = 0;
     bool closed = false;
+    bool unwanted = false; // its last watch is gone: that it ended is no failure of the endpoint
 };
 
 ETCDCOLL_DECL watch_sink::~watch_sink() = default;
@@ -63,12 +65,20 @@ ETCDCOLL_DECL void watch_hub::remove(std::int64_t id) noexcept {
     if (entries_.erase(id) == 0 || !stream_) return;
     try {
         if (entries_.empty()) {
-            stream_->shut(); // nobody listens: the connection is not kept
+            let_go();
         } else {
             send(etcd::codec::encode_cancel(id));
         }
     } catch (...) { // no memory for the message: the server goes on sending what is then dropped
     }
+}
+
+// Nobody listens: the connection is not kept. A watch that is added later gets a stream of its own.
+ETCDCOLL_DECL void watch_hub::let_go() noexcept {
+    const auto old = std::exchange(stream_, nullptr);
+    if (!old) return;
+    old->unwanted = true;
+    old->shut();
 }
 
 ETCDCOLL_DECL void watch_hub::close() noexcept {
@@ -107,8 +117,12 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
         current->shut();
         current->probe->disarm();
         if (stream_ == current) stream_.reset();
-        for (auto& [id, target] : entries_) target.fragments.clear();
+        for (auto& [id, target] : entries_) {
+            target.fragments.clear();
+            target.created = false;
+        }
         if (closed_ || entries_.empty()) break;
+        if (current->unwanted) continue;
 
         core_.ring().failed(current->index, core_.now());
         if (!rule || current->ever_heard) rule.emplace(policy, repeatability::repeatable, core_.ring().size(), time_point::max());
@@ -136,6 +150,10 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run_stream(std::shared_ptr<stream
     for (;;) {
         const auto piece = co_await s->link->read_piece();
         if (piece.empty()) break;
+        if (s->link->stream_status() != 200) {
+            refused(s->index, s->link->stream_status(), piece);
+            co_return;
+        }
         s->heard = s->ever_heard = true;
         core_.ring().succeeded(s->index);
         std::string_view rest = piece;
@@ -198,9 +216,10 @@ ETCDCOLL_DECL void watch_hub::handle_line(std::string_view line) {
 ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
     if (message.is_error) throw etcd::codec::bad_reply(message.error.message);
     if (message.watch_id < 0 && message.created && message.canceled) {
-        // Refused before it had an id. Which one it was is not told; those that wait for their creation are all alike in this.
-        fail(entries_.empty() ? 0 : entries_.rbegin()->first, error(errc::refused, "watch: " + message.cancel_reason));
-        return;
+        // Refused before it had an id. Which one it was is not told, but creations are answered in order.
+        const auto waiting = [](const auto& item) { return !item.second.created; };
+        const auto found = std::find_if(entries_.begin(), entries_.end(), waiting);
+        if (found != entries_.end()) message.watch_id = found->first;
     }
     const auto found = entries_.find(message.watch_id);
     if (found == entries_.end()) return; // progress, or the last words of a watch that was cancelled here
@@ -218,11 +237,14 @@ ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
                                std::to_string(message.compact_revision.value),
                            std::move(context)));
         else
-            fail(id, error(errc::refused, about + (message.cancel_reason.empty() ? "cancelled by the server" : message.cancel_reason),
+            fail(id, error(judge_cancel(message.cancel_reason), about + (message.cancel_reason.empty() ? "cancelled by the server" : message.cancel_reason),
                            std::move(context)));
         return;
     }
-    if (message.created) target.cursor.created(message.response.header.revision);
+    if (message.created) {
+        target.created = true;
+        target.cursor.created(message.response.header.revision);
+    }
     if (!message.response.events.empty()) deliver(id, target, std::move(message));
 }
 
@@ -247,13 +269,30 @@ ETCDCOLL_DECL void watch_hub::deliver(std::int64_t id, entry& target, etcd::code
     if (!events.empty()) sink->on_response(std::move(message.response));
 }
 
+// What a repetition would not change ends all watches; anything else, and the stream is opened again.
+ETCDCOLL_DECL void watch_hub::refused(std::size_t index, int http_status, std::string_view reply) {
+    const auto answered = etcd::codec::decode_error(reply);
+    const auto verdict = judge(answered.code, http_status, answered.message);
+    const auto cause = answered.message.empty() ? "HTTP status " + std::to_string(http_status) : answered.message;
+    const bool lasting = verdict.reason == errc::unsupported || verdict.reason == errc::unauthenticated || verdict.reason == errc::permission_denied;
+    if (!lasting) throw etcd::codec::bad_reply(cause);
+    error_context context;
+    context.endpoint = core_.pool().at(index).url();
+    context.call = "watch";
+    context.server_message = cause;
+    context.grpc_code = answered.code;
+    context.http_status = http_status;
+    const error why(verdict.reason, "watch: " + context.endpoint + ": " + cause, context);
+    while (!entries_.empty()) fail(entries_.begin()->first, why);
+}
+
 ETCDCOLL_DECL void watch_hub::fail(std::int64_t id, const error& why) {
     const auto found = entries_.find(id);
     if (found == entries_.end()) return;
     const auto sink = std::move(found->second.sink);
     entries_.erase(found);
     sink->on_failure(why);
-    if (entries_.empty() && stream_) stream_->shut();
+    if (entries_.empty()) let_go();
 }
 
 } // namespace etcdcoll::detail

@@ -109,6 +109,7 @@ struct connection::state {
     bool armed = false;
     bool late = false;
     bool usable = false;
+    bool in_step = false; // no reply is outstanding
 };
 
 // An HTTP/2-only port and a TLS port answer with frames of their own: said plainly, since the parser's words would help nobody.
@@ -183,7 +184,7 @@ ETCDCOLL_DECL const endpoint& connection::peer() const noexcept { return state_-
 
 ETCDCOLL_DECL void connection::close() noexcept { state_->shut(); }
 
-ETCDCOLL_DECL bool connection::reusable() noexcept { return state_->usable && state_->stream->quiet(); }
+ETCDCOLL_DECL bool connection::reusable() noexcept { return state_->usable && state_->in_step && state_->stream->quiet(); }
 
 ETCDCOLL_DECL int connection::stream_status() const noexcept {
     return state_->parser && state_->parser->is_header_done() ? state_->parser->reply().status : 0;
@@ -199,6 +200,7 @@ ETCDCOLL_DECL asio::awaitable<void> connection::open(time_point deadline) {
     co_await s.stream->connect(std::move(target), code);
     s.clear_deadline();
     if (code) s.fail(code, false, "connecting");
+    s.in_step = true;
 }
 
 ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view target, std::string_view headers, std::string_view body,
@@ -211,21 +213,24 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
     s.text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n").append(body);
     ++s.counters->requests;
     s.parser.emplace(s.caps, false);
+    // A cancellation between two awaits ends this coroutine without an I/O error, and leaves a reply to come.
+    s.in_step = false;
     co_await s.send(s.text);
 
-    for (int informational = 0;;) {
+    int informational = 0;
+    while (!s.parser->is_done()) {
         const bool more = co_await s.read_more();
         if (!more) s.end_of_stream();
         if (more) s.feed();
-        if (!s.parser->is_done()) continue;
-        const int status = s.parser->reply().status;
-        if (status >= 200) break;
-        if (status == 101 || ++informational > detail::informational_limit) s.refuse("status " + std::to_string(status));
-        s.parser.emplace(s.caps, false);
-        s.feed();
-        if (s.parser->is_done() && s.parser->reply().status >= 200) break;
+        while (s.parser->is_done() && s.parser->reply().status < 200) { // the next one may have come with it
+            const int status = s.parser->reply().status;
+            if (status == 101 || ++informational > detail::informational_limit) s.refuse("status " + std::to_string(status));
+            s.parser.emplace(s.caps, false);
+            s.feed();
+        }
     }
     s.clear_deadline();
+    s.in_step = true;
     // Bytes behind the reply answer nothing that was asked: the connection has come out of step.
     if (s.begin != s.end || !s.parser->keep_alive()) s.shut();
     co_return std::move(s.parser->reply());
@@ -240,6 +245,7 @@ ETCDCOLL_DECL asio::awaitable<void> connection::begin_stream(std::string_view ta
     s.text.append("\r\nContent-Type: application/json\r\nConnection: close\r\n").append(headers);
     s.text.append("Transfer-Encoding: chunked\r\n\r\n");
     ++s.counters->requests;
+    s.in_step = false;
     s.parser.emplace(s.caps, true);
     detail::append_chunk(s.text, first);
     co_await s.send(s.text);

@@ -42,6 +42,8 @@ ETCDCOLL_DECL std::string endpoint::authority() const {
 ETCDCOLL_DECL std::string endpoint::url() const { return (tls ? "https://" : "http://") + authority(); }
 
 ETCDCOLL_DECL endpoint parse_endpoint(std::string_view text) {
+    if (text.find('@') != std::string_view::npos) // the text may hold a password: it is not quoted
+        throw error(errc::invalid_argument, "an endpoint holds no user and password: give them as options");
     endpoint result;
     std::string_view rest = text;
     if (const auto scheme = rest.find("://"); scheme != std::string_view::npos) {
@@ -51,8 +53,6 @@ ETCDCOLL_DECL endpoint parse_endpoint(std::string_view text) {
         rest.remove_prefix(scheme + 3);
     }
     if (rest.ends_with('/')) rest.remove_suffix(1);
-    if (rest.find('@') != std::string_view::npos) // the text may hold a password: it is not quoted
-        throw error(errc::invalid_argument, "an endpoint holds no user and password: give them as options");
 
     if (rest.starts_with('[')) {
         const auto close = rest.find(']');

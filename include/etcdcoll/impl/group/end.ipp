@@ -1,0 +1,294 @@
+#pragma once
+
+#include <etcdcoll/impl/group/group_state.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+namespace etcdcoll::detail {
+
+std::string ranks_text(const std::vector<int>& ranks);
+
+// How an epoch ends for this rank, and the sentence that says so.
+
+ETCDCOLL_DECL std::string group_state::title(const arrival& mine) const {
+    return std::string(mine.op) + " " + std::to_string(mine.sequence) + " of group \"" + name_ + "\"";
+}
+
+// "allgather 16 (app.cpp:12)"
+ETCDCOLL_DECL std::string arrival_text(const arrival_record& seen) {
+    return seen.op + " " + std::to_string(seen.sequence) + (seen.at.empty() ? "" : " (" + seen.at + ")");
+}
+
+ETCDCOLL_DECL asio::awaitable<void> group_state::check_usable(const arrival& mine) {
+    if (failure_ || view_.broken()) co_await fail(mine);
+}
+
+ETCDCOLL_DECL void group_state::fail_with(const error& why) {
+    if (!failure_) failure_.emplace(why);
+    changed_.notify_all();
+}
+
+// Throws. What came first is the cause; what followed (everybody leaves) is not.
+ETCDCOLL_DECL asio::awaitable<void> group_state::fail(const arrival& mine) {
+    if (view_.losses().empty() && !view_.end()) throw error(*failure_);
+    const bool lost = !view_.losses().empty() && (!view_.end() || view_.losses().front().at < view_.end()->at);
+    if (failure_ && failure_->reason() == errc::lease_lost) throw error(*failure_);
+    if (lost) co_await fail_lost(mine);
+    const auto ending = view_.end()->record;
+    if (ending.why == end_record::kind::mismatch) co_await fail_mismatch(mine, ending);
+    fail_ended(mine, ending);
+}
+
+ETCDCOLL_DECL void group_state::fail_ended(const arrival& mine, const end_record& ending) {
+    error_context context;
+    context.call = mine.op;
+    context.ranks = ending.ranks;
+    const bool shared = ending.why == end_record::kind::timeout && ending.what.sequence == mine.sequence &&
+                        std::find(ending.ranks.begin(), ending.ranks.end(), rank_) == ending.ranks.end();
+    if (shared) throw error(errc::timed_out, title(mine) + ": " + ending.text, std::move(context));
+    context.ranks = {ending.rank};
+    auto sentence = title(mine) + ": aborted by rank " + std::to_string(ending.rank);
+    if (ending.what.sequence != 0) sentence += " in " + arrival_text(ending.what);
+    throw error(errc::aborted, sentence + ": " + ending.text, std::move(context));
+}
+
+ETCDCOLL_DECL asio::awaitable<void> group_state::fail_lost(const arrival& mine) {
+    // What the lost rank wrote went with its lease; the revision before still has it.
+    const auto losses = view_.losses();
+    const auto limit = std::min(mine.deadline, core().now() + std::chrono::milliseconds(300));
+    std::map<int, arrival_record> seen;
+    if (losses.front().at) seen = co_await read_arrivals(limit, {losses.front().at.value - 1});
+
+    error_context context;
+    context.call = mine.op;
+    std::string reasons;
+    for (const auto& loss : losses) {
+        context.ranks.push_back(loss.rank);
+        if (!reasons.empty()) reasons += "; ";
+        reasons += std::to_string(loss.rank) + ": " + (loss.record.left ? "left the group" : "lease expired") + " on host " + loss.record.host + ", pid " +
+                   std::to_string(loss.record.pid);
+        const auto last = seen.find(loss.rank);
+        if (last != seen.end()) reasons += ", last seen in " + arrival_text(last->second);
+    }
+    std::sort(context.ranks.begin(), context.ranks.end());
+    throw error(errc::rank_lost, title(mine) + ": lost " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons + ")",
+                std::move(context));
+}
+
+// "rank 1 called barrier 4 (app.cpp:41) while ranks 0, 2 and 3 called allgather"
+ETCDCOLL_DECL asio::awaitable<void> group_state::fail_mismatch(const arrival& mine, end_record ending) {
+    const auto limit = std::min(mine.deadline, core().now() + std::chrono::seconds(1));
+    auto seen = co_await read_arrivals(limit, {});
+    seen[rank_] = arrival_record{mine.sequence, mine.op, mine.at};
+    seen[ending.rank] = ending.what;
+    std::map<std::string, std::vector<int>> others;
+    for (const auto& [rank, arrived] : seen)
+        if (arrived.sequence == ending.what.sequence && arrived.op != ending.what.op) others[arrived.op].push_back(rank);
+
+    error_context context;
+    context.call = mine.op;
+    context.ranks = {ending.rank};
+    auto sentence = title(mine) + ": rank " + std::to_string(ending.rank) + " called " + arrival_text(ending.what);
+    const char* joint = " while ";
+    for (const auto& [op, ranks] : others) {
+        sentence += joint + ranks_text(ranks) + " called " + op;
+        if (ranks.size() == 1 && !seen[ranks.front()].at.empty()) sentence += " (" + seen[ranks.front()].at + ")";
+        joint = " and ";
+    }
+    throw error(errc::collective_mismatch, std::move(sentence), std::move(context));
+}
+
+ETCDCOLL_DECL asio::awaitable<std::map<int, arrival_record>> group_state::read_arrivals(time_point limit, etcd::revision at) {
+    std::map<int, arrival_record> seen;
+    const auto left = limit - core().now();
+    if (left <= duration::zero()) co_return seen;
+    const call_options options{.timeout = left};
+    etcd::range_request request(etcd::prefix(keys_.arrivals()));
+    request.revision = at;
+    try {
+        const auto reply = co_await client_.range(request, options);
+        for (const auto& kv : reply.kvs)
+            if (const auto rank = key_layout::rank_behind(keys_.arrivals(), kv.key)) seen[*rank] = decode_arrival(kv.key, kv.value);
+    } catch (const error& failure) {
+        if (failure.reason() == errc::cancelled) throw;
+        last_trouble_ = failure.what(); // a sentence without the last detail is better than none
+    }
+    co_return seen;
+}
+
+ETCDCOLL_DECL std::vector<int> group_state::not_arrived(const arrival& mine, const std::map<int, arrival_record>& seen) const {
+    std::vector<int> missing;
+    for (int rank = 0; rank < size_; ++rank) {
+        const auto last = seen.find(rank);
+        if (rank != rank_ && (last == seen.end() || last->second.sequence < mine.sequence)) missing.push_back(rank);
+    }
+    return missing;
+}
+
+ETCDCOLL_DECL std::string group_state::reasons(const std::vector<int>& missing, const std::map<int, arrival_record>& seen) const {
+    std::string text;
+    for (const int rank : missing) {
+        if (!text.empty()) text += "; ";
+        if (text.size() > 500) return text + "...";
+        const auto member = view_.members().find(rank);
+        const auto last = seen.find(rank);
+        text += std::to_string(rank) + ": alive";
+        if (member != view_.members().end()) text += " on host " + member->second.record.host + ", pid " + std::to_string(member->second.record.pid);
+        text += last == seen.end() ? ", has called no collective yet" : ", last seen in " + arrival_text(last->second);
+    }
+    return text;
+}
+
+ETCDCOLL_DECL void group_state::log_waiting(const arrival& mine, const std::map<int, arrival_record>& seen) {
+    if (!core().log().enabled(log_level::warning)) return;
+    const auto missing = not_arrived(mine, seen);
+    const auto waited = seconds_text(core().now() - mine.started);
+    if (missing.empty() || seen.empty())
+        core().log().write(log_level::warning, title(mine) + ": waiting for etcd (" + waited + ") " + last_trouble_);
+    else
+        core().log().write(log_level::warning,
+                           title(mine) + ": waiting for " + ranks_text(missing) + " of " + std::to_string(size_) + " (" + waited + "; " + reasons(missing, seen) + ")");
+}
+
+ETCDCOLL_DECL void group_state::fail_late(const arrival& mine, const std::map<int, arrival_record>& seen) {
+    error_context context;
+    context.call = mine.op;
+    auto text = "timed out after " + seconds_text(mine.deadline - mine.started);
+    if (seen.empty()) {
+        text += ", and etcd does not say who is missing";
+        if (!last_trouble_.empty()) text += " (" + last_trouble_ + ")";
+    } else {
+        context.ranks = not_arrived(mine, seen);
+        if (!context.ranks.empty())
+            text += ", missing " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons(context.ranks, seen) + ")";
+    }
+    end_epoch(end_record{end_record::kind::timeout, rank_, {mine.sequence, mine.op, mine.at}, text, context.ranks});
+    const error why(errc::timed_out, title(mine) + ": " + text, std::move(context));
+    fail_with(why);
+    throw error(why);
+}
+
+ETCDCOLL_DECL void group_state::give_up(const arrival& mine, const std::string& why) {
+    if (failure_ || view_.broken() || left_) return;
+    const end_record record{end_record::kind::abort, rank_, {mine.sequence, mine.op, mine.at}, why, {}};
+    fail_with(error(errc::aborted, title(mine) + ": aborted by rank " + std::to_string(rank_) + ": " + why));
+    end_epoch(record);
+}
+
+// Nobody waits for it: where etcd cannot be reached, the others have their own deadlines.
+ETCDCOLL_DECL void group_state::end_epoch(end_record record) {
+    asio::co_spawn(core().strand(), put_end(shared_from_this(), std::move(record)), asio::detached);
+}
+
+ETCDCOLL_DECL asio::awaitable<void> group_state::put_end([[maybe_unused]] std::shared_ptr<group_state> self, end_record record) {
+    etcd::txn_request request;
+    request.compares = own_guards();
+    request.success.emplace_back(etcd::put(keys_.end(), encode(record), session_->lease()));
+    request.failure.emplace_back(etcd::get(keys_.end()));
+    const call_options options{.guarded = true};
+    const auto reply = co_await client_.txn(std::move(request), options);
+    if (reply.succeeded) {
+        view_.note_end(std::move(record), reply.header.revision);
+    } else if (const auto& there = std::get<etcd::range_response>(reply.responses.at(0)).kvs; !there.empty()) {
+        view_.note_end(decode_end(there.front().key, there.front().value), there.front().mod_revision);
+    } else {
+        fail_with(error(errc::lease_lost, "group \"" + name_ + "\": rank " + std::to_string(rank_) + " is no member any more"));
+    }
+    changed_.notify_all();
+}
+
+ETCDCOLL_DECL asio::awaitable<void> group_state::abort(std::string text) {
+    if (left_) throw error(errc::closed, "group \"" + name_ + "\": this rank has left it");
+    if (session_->lost()) throw error(*session_->lost());
+    const end_record record{end_record::kind::abort, rank_, {}, std::move(text), {}};
+    co_await put_end(shared_from_this(), record);
+    if (!view_.end() && failure_) throw error(*failure_);
+}
+
+ETCDCOLL_DECL asio::awaitable<void> group_state::leave() {
+    if (left_) co_return;
+    left_ = true;
+    stop_watch();
+    if (session_->alive()) {
+        // Tells an orderly end from a lost lease to those who still wait for this rank.
+        auto request = etcd::when(etcd::create_revision(keys_.member(rank_)) == member_created_)
+                           .then(etcd::put(keys_.member(rank_), own_member_value(true), session_->lease()));
+        const call_options options{.guarded = true};
+        const auto marked = co_await client_.txn(std::move(request), options);
+        static_cast<void>(marked);
+    }
+    co_await session_->revoke();
+}
+
+ETCDCOLL_DECL void group_state::stop() noexcept {
+    left_ = true;
+    stop_watch();
+    if (session_) session_->stop();
+    changed_.notify_all();
+}
+
+// ---- the watch of the epoch -----------------------------------------------------------------------------------------------------
+
+class group_state::sink final : public watch_sink {
+public:
+    explicit sink(std::weak_ptr<group_state> group) : group_(std::move(group)) {}
+    void on_response(etcd::watch_response response) override {
+        if (const auto group = group_.lock()) group->on_events(response);
+    }
+    void on_failure(const error& failure) override {
+        if (const auto group = group_.lock()) group->on_watch_failure(failure);
+    }
+
+private:
+    std::weak_ptr<group_state> group_;
+};
+
+ETCDCOLL_DECL void group_state::start_watch(etcd::revision from) {
+    stop_watch();
+    etcd::watch_request request(etcd::prefix(keys_.watched()), from);
+    watch_id_ = core().watches()->add(std::move(request), std::make_shared<sink>(weak_from_this()));
+}
+
+ETCDCOLL_DECL void group_state::stop_watch() noexcept {
+    if (watch_id_ != 0) core().watches()->remove(std::exchange(watch_id_, 0));
+}
+
+ETCDCOLL_DECL void group_state::on_events(const etcd::watch_response& response) {
+    try {
+        for (const auto& event : response.events) view_.apply(event);
+    } catch (const error& failure) { // a key of ours holds what no member writes
+        fail_with(failure);
+    }
+    changed_.notify_all();
+}
+
+ETCDCOLL_DECL void group_state::on_watch_failure(const error& failure) {
+    watch_id_ = 0;
+    if (left_) return;
+    if (failure.reason() != errc::compacted) {
+        fail_with(failure);
+        return;
+    }
+    asio::co_spawn(core().strand(), relist(shared_from_this()), asio::detached);
+}
+
+// The history in between is gone, but the keys themselves tell the state: releases and members stand until they are replaced.
+ETCDCOLL_DECL asio::awaitable<void> group_state::relist([[maybe_unused]] std::shared_ptr<group_state> self) {
+    while (!left_ && !failure_) {
+        std::optional<error> failed;
+        try {
+            const auto reply = co_await client_.range(etcd::prefix(keys_.watched()));
+            if (left_ || watch_id_ != 0) co_return;
+            view_.list(reply.kvs);
+            start_watch({reply.header.revision.value + 1});
+            changed_.notify_all();
+            co_return;
+        } catch (const error& failure) {
+            failed.emplace(failure);
+        }
+        if (!worth_repeating(failed->reason())) fail_with(*failed);
+    }
+}
+
+} // namespace etcdcoll::detail

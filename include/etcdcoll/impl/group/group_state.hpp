@@ -1,0 +1,143 @@
+#pragma once
+// One rank's side of the group protocol: what the handle, the watch and the session's events share.
+
+#include <etcdcoll/detail/group_view.hpp>
+#include <etcdcoll/detail/key_layout.hpp>
+#include <etcdcoll/group.hpp>
+#include <etcdcoll/impl/condition.hpp>
+#include <etcdcoll/impl/etcd/client_core.hpp>
+#include <etcdcoll/impl/etcd/watch_hub.hpp>
+#include <etcdcoll/impl/session_state.hpp>
+
+#include <optional>
+
+namespace etcdcoll::detail {
+
+/// What a rank is to be: the options, filled in from the environment and checked.
+struct membership {
+    std::string name;
+    std::optional<int> rank; ///< nothing: etcd assigns it
+    int size = 0;
+};
+membership resolve_membership(const group_options::values& options);
+
+/// One collective on one rank.
+struct arrival {
+    std::uint64_t sequence = 0;
+    const char* op = "";
+    std::string at;
+    std::optional<std::string> block; ///< brings blocks together at the last to arrive
+    time_point started;
+    time_point deadline;
+};
+
+/// What the last to arrive learned from its own reply.
+struct arrival_result {
+    bool last = false;
+    std::vector<std::string> blocks; ///< by rank
+};
+
+/// All members are used on the client's strand.
+class group_state : public std::enable_shared_from_this<group_state> {
+public:
+    group_state(etcd::client client, group_options::values options, membership wanted);
+
+    // join.ipp
+    asio::awaitable<void> join();
+    // barrier.ipp, allgather.ipp
+    asio::awaitable<void> barrier(collective_options options, std::string at);
+    asio::awaitable<std::vector<bytes>> allgather(std::string mine, collective_options options, std::string at);
+    // end.ipp
+    asio::awaitable<void> abort(std::string text);
+    asio::awaitable<void> leave();
+    /// On the failure of a collective that is not the group's yet: what this rank has counted in cannot be taken back.
+    void give_up(const arrival& mine, const std::string& why);
+    /// The handle is gone: stop at once, without a word to etcd.
+    void stop() noexcept;
+
+    client_core& core() noexcept { return *client_.core(); }
+    const std::string& name() const noexcept { return name_; }
+    int rank() const noexcept { return rank_; }
+    int size() const noexcept { return size_; }
+    std::int64_t epoch() const noexcept { return epoch_; }
+
+private:
+    class sink;
+    class busy_mark;   // collective_marks.hpp
+    class cancel_mark; // collective_marks.hpp
+    struct epoch_listing;
+
+    // join.ipp
+    asio::awaitable<void> join_attempts(time_point deadline);
+    asio::awaitable<std::optional<etcd::key_value>> read_root();
+    asio::awaitable<epoch_listing> list_epoch(etcd::key_value root);
+    asio::awaitable<bool> begin_epoch(std::optional<etcd::key_value> old_root, std::int64_t number);
+    asio::awaitable<bool> enter_epoch(etcd::key_value root, int rank);
+    asio::awaitable<bool> wait_formed(time_point deadline);
+    asio::awaitable<void> wait_for_place(epoch_listing listing, time_point deadline);
+    [[noreturn]] void refuse_place(const epoch_listing& listing, const group_view::member& holder);
+    void adopt(const key_layout& keys, int rank, std::int64_t number, const std::vector<etcd::key_value>& watched, etcd::revision at);
+    std::vector<etcd::op> membership_puts(const key_layout& keys, int rank) const;
+    std::string own_member_value(bool left) const;
+    void start_watch(etcd::revision from);
+    void stop_watch() noexcept;
+    asio::awaitable<void> relist(std::shared_ptr<group_state> self);
+
+    // arrive.ipp
+    arrival begin(const char* op, collective_options options, std::string at);
+    asio::awaitable<arrival_result> arrive(const arrival& mine);
+    etcd::txn_request arrival_request(const arrival& mine) const;
+    std::vector<etcd::compare> own_guards() const;
+    std::optional<arrival_result> read_arrival(const arrival& mine, const etcd::txn_response& reply);
+    std::optional<arrival_result> read_guard_failure(const arrival& mine, const etcd::txn_response& reply);
+    asio::awaitable<std::optional<etcd::txn_response>> guarded_txn(etcd::txn_request request, const arrival& mine);
+    asio::awaitable<void> wait_release(const arrival& mine);
+    std::vector<std::string> blocks_of(const std::vector<etcd::key_value>& listing, const std::string& prefix) const;
+
+    // allgather.ipp
+    asio::awaitable<void> publish(const arrival& mine, const std::vector<std::string>& blocks);
+    asio::awaitable<std::vector<bytes>> read_release(const arrival& mine);
+    asio::awaitable<std::vector<bytes>> read_listed(const arrival& mine, std::vector<std::size_t> lengths, etcd::revision at);
+
+    // end.ipp
+    asio::awaitable<void> check_usable(const arrival& mine);
+    asio::awaitable<void> fail(const arrival& mine);
+    asio::awaitable<void> fail_lost(const arrival& mine);
+    asio::awaitable<void> fail_mismatch(const arrival& mine, end_record ending);
+    [[noreturn]] void fail_ended(const arrival& mine, const end_record& ending);
+    [[noreturn]] void fail_late(const arrival& mine, const std::map<int, arrival_record>& seen);
+    void log_waiting(const arrival& mine, const std::map<int, arrival_record>& seen);
+    asio::awaitable<std::map<int, arrival_record>> read_arrivals(time_point limit, etcd::revision at);
+    std::vector<int> not_arrived(const arrival& mine, const std::map<int, arrival_record>& seen) const;
+    std::string reasons(const std::vector<int>& missing, const std::map<int, arrival_record>& seen) const;
+    std::string title(const arrival& mine) const;
+    void end_epoch(end_record record);
+    asio::awaitable<void> put_end(std::shared_ptr<group_state> self, end_record record);
+    void fail_with(const error& why);
+    void on_events(const etcd::watch_response& response);
+    void on_watch_failure(const error& failure);
+
+    etcd::client client_;
+    group_options::values options_;
+    membership wanted_;
+    std::string name_;
+    int rank_ = -1;
+    int size_ = 0;
+    std::int64_t epoch_ = 0;
+    std::int64_t since_ = 0;
+    key_layout keys_;
+    std::shared_ptr<session_state> session_;
+    etcd::revision member_created_;  // create_revision of own member key: what every write of this rank compares
+    etcd::revision arrival_changed_; // mod_revision of own arrival key
+    group_view view_;
+    condition changed_;
+    std::shared_ptr<sink> sink_;
+    std::int64_t watch_id_ = 0;
+    std::uint64_t sequence_ = 0;
+    std::string last_trouble_;     // with etcd, for the sentence of a time-out
+    std::optional<error> failure_; // why no collective can succeed any more
+    bool busy_ = false;
+    bool left_ = false;
+};
+
+} // namespace etcdcoll::detail

@@ -1,0 +1,2 @@
+#include <etcdcoll/impl/group/group.ipp>
+#include <etcdcoll/impl/run.ipp>
