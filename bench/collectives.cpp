@@ -14,7 +14,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <exception>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -259,7 +261,15 @@ struct counters {
     std::uint64_t events = 0;
     std::uint64_t sent = 0;
     std::uint64_t floor_sent = 0;
+    double cpu = 0; // microseconds
+    double floor_cpu = 0;
 };
+
+double cpu_time() {
+    timespec used{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return static_cast<double>(used.tv_sec) * 1e6 + static_cast<double>(used.tv_nsec) / 1e3;
+}
 
 // What the processes of one measurement share.
 struct meeting {
@@ -287,15 +297,26 @@ void take_part(const configuration& c, const meeting& shared, int process, share
     const auto before = ours.metrics();
     const auto sent_before = floor.sent();
     const auto begin = steady_clock::now();
+    auto& counted = shared.counted[static_cast<std::size_t>(process)];
     int made = 0;
+    const auto run_ours = [&](std::size_t place) {
+        const auto cpu = cpu_time();
+        ours.run(c.batch, &shared.ours[place]);
+        counted.cpu += cpu_time() - cpu;
+    };
+    const auto run_floor = [&](std::size_t place) {
+        const auto cpu = cpu_time();
+        floor.run(c.batch, &shared.floor[place]);
+        counted.floor_cpu += cpu_time() - cpu;
+    };
     for (bool ours_first = true, more = true; more; ours_first = !ours_first) {
         const auto place = static_cast<std::size_t>(made * c.n);
         shared.start.wait();
-        if (ours_first) ours.run(c.batch, &shared.ours[place]);
+        if (ours_first) run_ours(place);
         shared.start.wait();
-        floor.run(c.batch, &shared.floor[place]);
+        run_floor(place);
         shared.start.wait();
-        if (!ours_first) ours.run(c.batch, &shared.ours[place]);
+        if (!ours_first) run_ours(place);
         made += c.batch;
         if (process == 0) {
             shared.made[0] = made;
@@ -305,7 +326,6 @@ void take_part(const configuration& c, const meeting& shared, int process, share
         more = shared.go_on[0];
     }
     const auto after = ours.metrics();
-    auto& counted = shared.counted[static_cast<std::size_t>(process)];
     counted.attempts = after.attempts - before.attempts;
     counted.events = after.watch_events - before.watch_events;
     counted.sent = after.bytes_sent - before.bytes_sent;
@@ -350,12 +370,16 @@ bench::measurement measure(const configuration& c, const std::string& etcd_versi
         sum.events += counted.events;
         sum.sent += counted.sent;
         sum.floor_sent += counted.floor_sent;
+        sum.cpu += counted.cpu;
+        sum.floor_cpu += counted.floor_cpu;
     }
     const auto calls = static_cast<double>(shared.made[0] * c.n);
     row.transactions_per_rank = static_cast<double>(sum.attempts) / calls;
     row.events_per_rank = static_cast<double>(sum.events) / calls;
     row.bytes_sent_per_rank = static_cast<double>(sum.sent) / calls;
     row.floor_bytes_sent_per_rank = static_cast<double>(sum.floor_sent) / calls;
+    row.cpu_us_per_rank = sum.cpu / calls;
+    row.floor_cpu_us_per_rank = sum.floor_cpu / calls;
     row.etcd = etcd_version;
     return row;
 }

@@ -86,7 +86,7 @@ void floor_rank::arrive(std::string_view op, bool with_block, std::string_view b
     const auto record = "{\"seq\":" + seq + ",\"op\":\"" + std::string(op) + "\",\"at\":\"collectives.cpp:100\"}";
     const auto count = base64(seq + " " + std::string(op));
     const auto mismatch = base64("{\"kind\":\"mismatch\",\"rank\":" + std::to_string(options_.rank) + ",\"seq\":" + seq + ",\"op\":\"" +
-                                 std::string(op) + "\",\"at\":\"collectives.cpp:100\",\"text\":\"\"}");
+                                 std::string(op) + "\",\"at\":\"collectives.cpp:100\",\"text\":\"\",\"ranks\":[]}");
 
     const auto put_count = put(count_key_, count);
     const auto blocks = range(blocks_key_[set], blocks_end_[set]);
@@ -99,10 +99,10 @@ void floor_rank::arrive(std::string_view op, bool with_block, std::string_view b
     auto success = put(arrive_key_, base64(record)) + ",";
     if (with_block) success += put(block_key_[set], base64(block)) + ",";
     success += nested(last);
-    auto failure = get(arrive_key_) + "," + get(member_key_) + "," + get(end_key_) + "," + get(count_key_) + "," + get(release_key_);
+    auto failure = get(arrive_key_) + "," + get(member_key_) + "," + get(end_key_) + "," + get(count_key_);
     if (with_block) failure += "," + blocks;
-    const auto guards = compare(arrive_key_, "MOD", "mod_revision", arrival_revision_) + "," +
-                        compare(member_key_, "CREATE", "create_revision", member_revision_) + "," + compare_version(end_key_, 0);
+    const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," + compare_version(end_key_, 0) + "," +
+                        compare(arrive_key_, "MOD", "mod_revision", arrival_revision_);
     client_.send("/v3/kv/txn", transaction(guards, success, failure));
     step_ = step::arriving;
 }
@@ -144,8 +144,8 @@ void floor_rank::publish(const std::string& reply) {
     for (const auto& block : blocks_) value += " " + std::to_string(block.size());
     value += '\n';
     for (const auto& block : blocks_) value += block;
-    const auto guards = compare(release_key_, "MOD", "mod_revision", release_revision_) + "," +
-                        compare(member_key_, "CREATE", "create_revision", member_revision_) + "," + compare_version(end_key_, 0);
+    const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," + compare_version(end_key_, 0) + "," +
+                        compare(release_key_, "MOD", "mod_revision", release_revision_);
     const auto failure = get(release_key_) + "," + get(member_key_) + "," + get(end_key_);
     client_.send("/v3/kv/txn", transaction(guards, put(release_key_, base64(value)), failure));
     step_ = step::publishing;

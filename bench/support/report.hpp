@@ -22,6 +22,8 @@ struct measurement {
     std::optional<summary> floor;
     std::optional<double> events_per_rank;
     std::optional<double> transactions_per_rank;
+    std::optional<double> cpu_us_per_rank; ///< of this side alone, without etcd's
+    std::optional<double> floor_cpu_us_per_rank;
     std::optional<double> bytes_sent_per_rank;
     std::optional<double> floor_bytes_sent_per_rank;
     std::optional<double> peer;
