@@ -93,7 +93,8 @@ private:
         etcdcoll::group_options options;
         // No lease is renewed during a measurement: every request that is counted belongs to an operation.
         options.name("bench").size(c_.n).rank(mine_.first + index).ttl(std::chrono::seconds(600));
-        groups_[static_cast<std::size_t>(index)] = co_await etcdcoll::group::join(client_, options);
+        auto& group = groups_[static_cast<std::size_t>(index)];
+        group = co_await etcdcoll::group::join(client_, options);
     }
 
     asio::awaitable<void> operations(int index, int runs, double* samples) {
