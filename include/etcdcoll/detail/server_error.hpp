@@ -26,7 +26,9 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         if (says("user name is empty") || says("authentication failed")) return {errc::unauthenticated, attempt_outcome::final};
         return {errc::refused, attempt_outcome::final};
     case 4: return {errc::unavailable, attempt_outcome::unknown};
-    case 5: return {errc::not_found, attempt_outcome::final};
+    case 5:
+        if (message == "Not Found") return {errc::unsupported, attempt_outcome::final}; // 3.6 knows no such path
+        return {errc::not_found, attempt_outcome::final};
     case 6: return {errc::already_exists, attempt_outcome::final};
     case 7: return {errc::permission_denied, attempt_outcome::final};
     case 8:

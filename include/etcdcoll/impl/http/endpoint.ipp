@@ -10,8 +10,15 @@ namespace etcdcoll::http {
 
 namespace detail {
 
+// A line break or a zero byte must not tear the sentence apart.
+ETCDCOLL_DECL std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    for (const char c : text) result += c >= 0x20 && c < 0x7f ? c : '?';
+    return result += '"';
+}
+
 [[noreturn]] ETCDCOLL_DECL void refuse_endpoint(std::string_view text, std::string_view why) {
-    throw error(errc::invalid_argument, "endpoint \"" + std::string(text) + "\": " + std::string(why));
+    throw error(errc::invalid_argument, "endpoint " + quoted(text) + ": " + std::string(why));
 }
 
 ETCDCOLL_DECL std::uint16_t parse_port(std::string_view text, std::string_view port) {
@@ -28,7 +35,7 @@ ETCDCOLL_DECL void check_host(std::string_view text, std::string_view host, bool
     for (const char c : host) {
         const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
         if (!plain && allowed.find(c) == std::string_view::npos)
-            refuse_endpoint(text, std::string("'") + c + "' cannot stand in a host name; write [scheme://]host[:port]");
+            refuse_endpoint(text, quoted({&c, 1}) + " cannot stand in a host name; write [scheme://]host[:port]");
     }
 }
 
@@ -85,7 +92,7 @@ ETCDCOLL_DECL std::vector<endpoint> parse_endpoints(std::string_view list) {
         auto parsed = parse_endpoint(entry);
         if (std::find(result.begin(), result.end(), parsed) == result.end()) result.push_back(std::move(parsed));
     }
-    if (result.empty()) throw error(errc::invalid_argument, "endpoints \"" + std::string(list) + "\": none is named");
+    if (result.empty()) throw error(errc::invalid_argument, "endpoints " + detail::quoted(list) + ": none is named");
     return result;
 }
 
