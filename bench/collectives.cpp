@@ -409,9 +409,9 @@ void measure_all(const bench::settings& settings, bench::report& report) {
                     c.bytes = bytes;
                     c.endpoint = settings.endpoint;
                     c.floor_epoch = random_epoch();
-                    c.batch = n < 64 ? 20 : bytes < 4096 ? 5 : 1;
+                    c.batch = n < 64 ? (n * bytes < 32768 ? 20 : 10) : (bytes < 4096 ? 5 : 1);
                     c.runs = settings.quick ? 200 : 400;
-                    c.limit = settings.quick ? (barrier ? 4.0 : 2.0) : 20.0;
+                    c.limit = settings.quick ? (barrier ? 4.0 : 1.6) : 20.0;
                     const auto row = measure(c, settings.etcd_version);
                     report.add(row);
                 }
