@@ -107,7 +107,8 @@ public:
     asio::awaitable<std::vector<bytes>> allgather_bytes(std::span<const std::byte> mine, collective_options options = {},
                                                         std::source_location where = std::source_location::current());
 
-    /// As allgather_bytes(), through serializer<T>. Not itself a coroutine: `mine` is encoded during the call, so a temporary is safe.
+    /// As allgather_bytes(), through serializer<T>. Not itself a coroutine: `mine` is encoded during the call, so a temporary is safe (for
+    /// g++ 12, which destroys some of them twice, name an aggregate before the co_await).
     template <serializable T>
     asio::awaitable<std::vector<T>> allgather(const T& mine, collective_options options = {},
                                               std::source_location where = std::source_location::current());

@@ -23,7 +23,7 @@ enum class repeatability {
 
 struct retry_policy {
     std::chrono::steady_clock::duration attempt_limit = std::chrono::milliseconds(1500); ///< a lost leader is replaced in 1 to 1.7 s
-    std::chrono::steady_clock::duration first_backoff = std::chrono::milliseconds(20);
+    std::chrono::steady_clock::duration first_backoff = std::chrono::milliseconds(5);
     std::chrono::steady_clock::duration last_backoff = std::chrono::milliseconds(500);
 };
 

@@ -105,6 +105,10 @@ public:
     /// been executed.
     asio::awaitable<txn_response> txn(txn_request request, call_options options = {});
 
+    /// Forgets the history before `at`: older revisions can be read and watched no more. `physical`: returns when the space is free for new
+    /// data. Not repeated once a byte of it was sent. Errors: compacted, when that was done before.
+    asio::awaitable<compact_response> compact(revision at, bool physical = false, call_options options = {});
+
     /// A lease of at least `ttl` (whole seconds, 2 at least). The client chooses the number where `id` is none, so that a repetition finds
     /// its own lease. Repeated until the deadline.
     asio::awaitable<lease_grant_response> lease_grant(std::chrono::seconds ttl, lease_id id = {}, call_options options = {});

@@ -122,6 +122,10 @@ struct delete_range_response {
     std::vector<key_value> prev_kvs;
 };
 
+struct compact_response {
+    response_header header;
+};
+
 struct lease_grant_response {
     response_header header;
     lease_id id;

@@ -74,7 +74,13 @@ ETCDCOLL_DECL asio::awaitable<void> session_state::keep_alive([[maybe_unused]] s
 ETCDCOLL_DECL asio::awaitable<void> session_state::revoke() {
     const bool needed = alive();
     stop();
-    if (needed) co_await client_.lease_revoke(lease_);
+    if (!needed) co_return;
+    try {
+        const auto revoked = co_await client_.lease_revoke(lease_);
+        static_cast<void>(revoked);
+    } catch (const error& failure) {
+        if (failure.reason() != errc::not_found) throw; // gone already, and its keys with it
+    }
 }
 
 ETCDCOLL_DECL asio::awaitable<void> session_state::wait_lost() {

@@ -238,6 +238,7 @@ inline constexpr call_spec put_call{"put", "/v3/kv/put", repeatability::once};
 inline constexpr call_spec delete_range_call{"delete_range", "/v3/kv/deleterange", repeatability::once};
 inline constexpr call_spec txn_call{"txn", "/v3/kv/txn", repeatability::once};
 inline constexpr call_spec read_txn_call{"txn", "/v3/kv/txn", repeatability::repeatable};
+inline constexpr call_spec compact_call{"compact", "/v3/kv/compaction", repeatability::once};
 inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatability::repeatable};
 inline constexpr call_spec keep_alive_call{"lease_keep_alive", "/v3/lease/keepalive", repeatability::repeatable};
 inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::repeatable};
@@ -317,6 +318,7 @@ ETCDCOLL_DECL client& client::operator=(client&&) noexcept = default;
 
 ETCDCOLL_DECL asio::awaitable<range_response> client::range(range_request request, call_options options) {
     detail::check_key("range", request.keys.key);
+    detail::check_size("range", request.keys.key, detail::size_of(request));
     return detail::start<range_response>(core_, detail::range_call, codec::encode(request), request.keys.key, options);
 }
 
@@ -336,6 +338,7 @@ ETCDCOLL_DECL asio::awaitable<put_response> client::put(std::string key, std::st
 
 ETCDCOLL_DECL asio::awaitable<delete_range_response> client::delete_range(delete_range_request request, call_options options) {
     detail::check_key("delete_range", request.keys.key);
+    detail::check_size("delete_range", request.keys.key, detail::size_of(request));
     return detail::start<delete_range_response>(core_, detail::delete_range_call, codec::encode(request), request.keys.key, options);
 }
 
@@ -347,6 +350,10 @@ ETCDCOLL_DECL asio::awaitable<txn_response> client::txn(txn_request request, cal
     detail::check_size("txn", key, size.bytes);
     const auto& spec = detail::writes(request) ? detail::txn_call : detail::read_txn_call;
     return detail::start<txn_response>(core_, spec, codec::encode(request), std::move(key), options);
+}
+
+ETCDCOLL_DECL asio::awaitable<compact_response> client::compact(revision at, bool physical, call_options options) {
+    return detail::start<compact_response>(core_, detail::compact_call, codec::encode_compact(at, physical), std::string(), options);
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_grant_response> client::lease_grant(std::chrono::seconds ttl, lease_id id, call_options options) {

@@ -176,6 +176,16 @@ ETCDCOLL_DECL std::string encode(const delete_range_request& request) { return e
 ETCDCOLL_DECL std::string encode(const txn_request& request) { return encoded(request, 1024); }
 
 // The writer closes the object at the end of its scope, so it must be gone before the text is returned.
+ETCDCOLL_DECL std::string encode_compact(revision at, bool physical) {
+    std::string text;
+    {
+        object_writer out(text);
+        out.number("revision", at.value);
+        out.flag("physical", physical);
+    }
+    return text;
+}
+
 ETCDCOLL_DECL std::string encode_lease_grant(std::chrono::seconds ttl, lease_id id) {
     std::string text;
     {
@@ -390,6 +400,8 @@ ETCDCOLL_DECL void read(const json::object& from, txn_response& reply) {
     for (const auto& item : *list) reply.responses.push_back(read_op_response(as_object(item)));
 }
 
+ETCDCOLL_DECL void read(const json::object& from, compact_response& reply) { reply.header = read_header(from); }
+
 ETCDCOLL_DECL void read(const json::object& from, lease_grant_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
@@ -423,6 +435,7 @@ ETCDCOLL_DECL void decode(std::string_view text, range_response& reply) { decode
 ETCDCOLL_DECL void decode(std::string_view text, put_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, delete_range_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, txn_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, compact_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, lease_grant_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, lease_revoke_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, lease_time_to_live_response& reply) { decode_whole(text, reply); }

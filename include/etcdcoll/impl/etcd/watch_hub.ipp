@@ -122,10 +122,11 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
             target.created = false;
         }
         if (closed_ || entries_.empty()) break;
+        if (current->ever_heard) rule.reset();
         if (current->unwanted) continue;
 
         core_.ring().failed(current->index, core_.now());
-        if (!rule || current->ever_heard) rule.emplace(policy, repeatability::repeatable, core_.ring().size(), time_point::max());
+        if (!rule) rule.emplace(policy, repeatability::repeatable, core_.ring().size(), time_point::max());
         const auto next = rule->after(attempt_outcome::unknown, core_.now(), core_.system()->random());
         if (core_.log().enabled(log_level::info))
             core_.log().write(log_level::info, "watch: " + core_.pool().at(current->index).url() + ": " + cause + "; opening it again");

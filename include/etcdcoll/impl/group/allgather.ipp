@@ -44,10 +44,9 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::publish(const arrival& mine, co
         for (const auto& block : blocks) release.blocks += block;
     value += release.blocks;
 
-    const auto before = view_.release() ? view_.release()->at : etcd::revision{};
     etcd::txn_request request;
     request.compares = own_guards();
-    request.compares.push_back(etcd::mod_revision(keys_.release()) == before);
+    request.compares.push_back(etcd::mod_revision(keys_.release()) == release_changed());
     request.success.emplace_back(etcd::put(keys_.release(), std::move(value), session_->lease()));
     for (const auto& key : {keys_.release(), keys_.member(rank_), keys_.end()}) request.failure.emplace_back(etcd::get(key));
     const auto reply = co_await guarded_txn(std::move(request), mine);

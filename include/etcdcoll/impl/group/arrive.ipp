@@ -91,14 +91,10 @@ ETCDCOLL_DECL std::optional<arrival_result> group_state::read_arrival(const arri
 }
 
 ETCDCOLL_DECL std::optional<arrival_result> group_state::read_guard_failure(const arrival& mine, const etcd::txn_response& reply) {
-    const auto key = [&reply](std::size_t index) -> const etcd::key_value* {
-        const auto& found = std::get<etcd::range_response>(reply.responses.at(index)).kvs;
-        return found.empty() ? nullptr : &found.front();
-    };
-    const auto* arrived = key(0);
-    const auto* member = key(1);
-    const auto* end = key(2);
-    const auto* count = key(3);
+    const auto* arrived = key_read(reply, 0);
+    const auto* member = key_read(reply, 1);
+    const auto* end = key_read(reply, 2);
+    const auto* count = key_read(reply, 3);
     if (end != nullptr) view_.note_end(decode_end(end->key, end->value), end->mod_revision);
     if (member == nullptr || member->create_revision != member_created_) {
         fail_with(error(errc::lease_lost, "group \"" + name_ + "\": rank " + std::to_string(rank_) +
@@ -163,12 +159,16 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::wait_release(const arrival& min
     while (!view_.is_released(mine.sequence)) {
         if (failure_ || view_.broken()) co_await fail(mine);
         const auto now = core().now();
-        if (now >= mine.deadline) fail_late(mine, seen);
+        if (now >= mine.deadline) {
+            co_await fail_late(mine, seen);
+            continue;
+        }
         const bool look = !diagnosed && now >= diagnosis;
         if (look || now >= notice) {
             diagnosed = diagnosed || look;
             if (now >= notice) notice += std::chrono::seconds(10);
-            auto newest = co_await read_arrivals(std::min(mine.deadline, core().now() + std::chrono::seconds(1)), {});
+            const auto limit = std::min(mine.deadline, core().now() + std::chrono::seconds(1));
+            auto newest = co_await read_arrivals(limit, etcd::revision());
             if (!newest.empty()) seen = std::move(newest);
             if (!look) log_waiting(mine, seen);
             continue;

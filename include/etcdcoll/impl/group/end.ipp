@@ -11,6 +11,9 @@ std::string ranks_text(const std::vector<int>& ranks);
 
 // How an epoch ends for this rank, and the sentence that says so.
 
+/// How much later than its deadline a collective may end, for etcd to decide which was first.
+inline constexpr std::chrono::milliseconds late_limit{300};
+
 ETCDCOLL_DECL std::string group_state::title(const arrival& mine) const {
     return std::string(mine.op) + " " + std::to_string(mine.sequence) + " of group \"" + name_ + "\"";
 }
@@ -58,7 +61,7 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_lost(const arrival& mine) 
     const auto losses = view_.losses();
     const auto limit = std::min(mine.deadline, core().now() + std::chrono::milliseconds(300));
     std::map<int, arrival_record> seen;
-    if (losses.front().at) seen = co_await read_arrivals(limit, {losses.front().at.value - 1});
+    if (losses.front().at) seen = co_await read_arrivals(limit, etcd::revision(losses.front().at.value - 1));
 
     error_context context;
     context.call = mine.op;
@@ -72,14 +75,14 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_lost(const arrival& mine) 
         if (last != seen.end()) reasons += ", last seen in " + arrival_text(last->second);
     }
     std::sort(context.ranks.begin(), context.ranks.end());
-    throw error(errc::rank_lost, title(mine) + ": lost " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons + ")",
-                std::move(context));
+    auto sentence = title(mine) + ": lost " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons + ")";
+    throw error(errc::rank_lost, std::move(sentence), std::move(context));
 }
 
 // "rank 1 called barrier 4 (app.cpp:41) while ranks 0, 2 and 3 called allgather"
 ETCDCOLL_DECL asio::awaitable<void> group_state::fail_mismatch(const arrival& mine, end_record ending) {
     const auto limit = std::min(mine.deadline, core().now() + std::chrono::seconds(1));
-    auto seen = co_await read_arrivals(limit, {});
+    auto seen = co_await read_arrivals(limit, etcd::revision());
     seen[rank_] = arrival_record{mine.sequence, mine.op, mine.at};
     seen[ending.rank] = ending.what;
     std::map<std::string, std::vector<int>> others;
@@ -151,7 +154,8 @@ ETCDCOLL_DECL void group_state::log_waiting(const arrival& mine, const std::map<
                            title(mine) + ": waiting for " + ranks_text(missing) + " of " + std::to_string(size_) + " (" + waited + "; " + reasons(missing, seen) + ")");
 }
 
-ETCDCOLL_DECL void group_state::fail_late(const arrival& mine, const std::map<int, arrival_record>& seen) {
+// Whether the time was up before the last rank arrived is decided in etcd, so that all ranks see the same. Returns where the release was first.
+ETCDCOLL_DECL asio::awaitable<void> group_state::fail_late(const arrival& mine, const std::map<int, arrival_record>& seen) {
     error_context context;
     context.call = mine.op;
     auto text = "timed out after " + seconds_text(mine.deadline - mine.started);
@@ -163,8 +167,17 @@ ETCDCOLL_DECL void group_state::fail_late(const arrival& mine, const std::map<in
         if (!context.ranks.empty())
             text += ", missing " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons(context.ranks, seen) + ")";
     }
-    end_epoch(end_record{end_record::kind::timeout, rank_, {mine.sequence, mine.op, mine.at}, text, context.ranks});
-    const error why(errc::timed_out, title(mine) + ": " + text, std::move(context));
+    const end_record record{end_record::kind::timeout, rank_, {mine.sequence, mine.op, mine.at}, text, context.ranks};
+    const call_options options{.timeout = late_limit, .guarded = true};
+    bool decided = false;
+    try {
+        decided = co_await put_end(record, release_changed(), options);
+    } catch (const error& failure) {
+        if (failure.reason() == errc::cancelled) throw;
+    }
+    if (decided) co_return; // by this rank or another, or it was released: the view says which
+    auto sentence = title(mine) + ": " + text;
+    const error why(errc::timed_out, std::move(sentence), std::move(context));
     fail_with(why);
     throw error(why);
 }
@@ -178,32 +191,56 @@ ETCDCOLL_DECL void group_state::give_up(const arrival& mine, const std::string& 
 
 // Nobody waits for it: where etcd cannot be reached, the others have their own deadlines.
 ETCDCOLL_DECL void group_state::end_epoch(end_record record) {
-    asio::co_spawn(core().strand(), put_end(shared_from_this(), std::move(record)), asio::detached);
+    asio::co_spawn(core().strand(), put_end_alone(shared_from_this(), std::move(record)), asio::detached);
 }
 
-ETCDCOLL_DECL asio::awaitable<void> group_state::put_end([[maybe_unused]] std::shared_ptr<group_state> self, end_record record) {
+ETCDCOLL_DECL asio::awaitable<void> group_state::put_end_alone([[maybe_unused]] std::shared_ptr<group_state> self, end_record record) {
+    const call_options options{.guarded = true};
+    const bool decided = co_await put_end(std::move(record), std::nullopt, options);
+    static_cast<void>(decided);
+}
+
+ETCDCOLL_DECL etcd::revision group_state::release_changed() const { return view_.release() ? view_.release()->at : etcd::revision{}; }
+
+// True when the epoch is over, or, where `unless_changed` is given, the release has changed since then; the view knows which. False when this
+// rank is no member any more.
+ETCDCOLL_DECL asio::awaitable<bool> group_state::put_end(end_record record, std::optional<etcd::revision> unless_changed, call_options options) {
     etcd::txn_request request;
     request.compares = own_guards();
+    if (unless_changed) request.compares.push_back(etcd::mod_revision(keys_.release()) == *unless_changed);
     request.success.emplace_back(etcd::put(keys_.end(), encode(record), session_->lease()));
-    request.failure.emplace_back(etcd::get(keys_.end()));
-    const call_options options{.guarded = true};
+    for (const auto& key : {keys_.end(), keys_.release(), keys_.member(rank_)}) request.failure.emplace_back(etcd::get(key));
     const auto reply = co_await client_.txn(std::move(request), options);
     if (reply.succeeded) {
         view_.note_end(std::move(record), reply.header.revision);
-    } else if (const auto& there = std::get<etcd::range_response>(reply.responses.at(0)).kvs; !there.empty()) {
-        view_.note_end(decode_end(there.front().key, there.front().value), there.front().mod_revision);
-    } else {
-        fail_with(error(errc::lease_lost, "group \"" + name_ + "\": rank " + std::to_string(rank_) + " is no member any more"));
+        changed_.notify_all();
+        co_return true;
     }
+    const auto* end = key_read(reply, 0);
+    const auto* release = key_read(reply, 1);
+    const auto* member = key_read(reply, 2);
+    bool decided = false;
+    if (end != nullptr) {
+        view_.note_end(decode_end(end->key, end->value), end->mod_revision);
+        decided = true;
+    }
+    if (unless_changed && release != nullptr && release->mod_revision != *unless_changed) {
+        view_.note_release(decode_release(release->key, release->value), release->mod_revision);
+        decided = true;
+    }
+    if (!decided && (member == nullptr || member->create_revision != member_created_))
+        fail_with(error(errc::lease_lost, "group \"" + name_ + "\": rank " + std::to_string(rank_) + " is no member any more"));
     changed_.notify_all();
+    co_return decided;
 }
 
 ETCDCOLL_DECL asio::awaitable<void> group_state::abort(std::string text) {
     if (left_) throw error(errc::closed, "group \"" + name_ + "\": this rank has left it");
     if (session_->lost()) throw error(*session_->lost());
     const end_record record{end_record::kind::abort, rank_, {}, std::move(text), {}};
-    co_await put_end(shared_from_this(), record);
-    if (!view_.end() && failure_) throw error(*failure_);
+    const call_options options{.guarded = true};
+    const bool decided = co_await put_end(record, std::nullopt, options);
+    if (!decided && failure_) throw error(*failure_);
 }
 
 ETCDCOLL_DECL asio::awaitable<void> group_state::leave() {

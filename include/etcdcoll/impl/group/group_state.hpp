@@ -21,6 +21,9 @@ struct membership {
 };
 membership resolve_membership(const group_options::values& options);
 
+/// What the index-th operation of a transaction, a read of one key, has found; null where the key is absent.
+const etcd::key_value* key_read(const etcd::txn_response& reply, std::size_t index);
+
 /// One collective on one rank.
 struct arrival {
     std::uint64_t sequence = 0;
@@ -105,14 +108,16 @@ private:
     asio::awaitable<void> fail_lost(const arrival& mine);
     asio::awaitable<void> fail_mismatch(const arrival& mine, end_record ending);
     [[noreturn]] void fail_ended(const arrival& mine, const end_record& ending);
-    [[noreturn]] void fail_late(const arrival& mine, const std::map<int, arrival_record>& seen);
+    asio::awaitable<void> fail_late(const arrival& mine, const std::map<int, arrival_record>& seen);
     void log_waiting(const arrival& mine, const std::map<int, arrival_record>& seen);
     asio::awaitable<std::map<int, arrival_record>> read_arrivals(time_point limit, etcd::revision at);
     std::vector<int> not_arrived(const arrival& mine, const std::map<int, arrival_record>& seen) const;
     std::string reasons(const std::vector<int>& missing, const std::map<int, arrival_record>& seen) const;
     std::string title(const arrival& mine) const;
     void end_epoch(end_record record);
-    asio::awaitable<void> put_end(std::shared_ptr<group_state> self, end_record record);
+    asio::awaitable<void> put_end_alone(std::shared_ptr<group_state> self, end_record record);
+    asio::awaitable<bool> put_end(end_record record, std::optional<etcd::revision> unless_changed, call_options options);
+    etcd::revision release_changed() const;
     void fail_with(const error& why);
     void on_events(const etcd::watch_response& response);
     void on_watch_failure(const error& failure);

@@ -27,6 +27,11 @@ struct group_state::epoch_listing {
     bool stale = false; // the root has changed meanwhile: read again
 };
 
+ETCDCOLL_DECL const etcd::key_value* key_read(const etcd::txn_response& reply, std::size_t index) {
+    const auto& found = std::get<etcd::range_response>(reply.responses.at(index)).kvs;
+    return found.empty() ? nullptr : &found.front();
+}
+
 ETCDCOLL_DECL std::string clock_text(std::int64_t since) {
     const auto when = static_cast<std::time_t>(since);
     std::tm parts{};
@@ -185,10 +190,8 @@ ETCDCOLL_DECL asio::awaitable<bool> group_state::begin_epoch(std::optional<etcd:
     const auto reply = co_await client_.txn(std::move(request), options);
 
     // The root that is there now may be the one that an earlier attempt, whose reply was lost, put.
-    const auto& root = reply.responses.at(0);
-    const bool ours = reply.succeeded || (!std::get<etcd::range_response>(root).kvs.empty() &&
-                                          std::get<etcd::range_response>(root).kvs.front().value == value);
-    if (!ours) co_return false;
+    const auto* root = reply.succeeded ? nullptr : key_read(reply, 0);
+    if (!reply.succeeded && (root == nullptr || root->value != value)) co_return false;
     const auto& watched = std::get<etcd::range_response>(reply.responses.at(reply.succeeded ? 3 : 1)).kvs;
     adopt(keys, rank, number, watched, reply.header.revision);
     co_return true;
