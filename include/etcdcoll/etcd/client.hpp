@@ -125,7 +125,7 @@ public:
     client_metrics metrics() const noexcept;
     asio::any_io_executor executor() const;
 
-    /// Ends every call with errc::closed and every watch; later calls fail alike. Returns at once.
+    /// Ends every call with errc::closed (a write that was sent with outcome_unknown) and every watch; later calls fail alike. Returns at once.
     void close() noexcept;
 
     const std::shared_ptr<etcdcoll::detail::client_core>& core() const noexcept { return core_; } // for the layers above

@@ -1,0 +1,224 @@
+// What a client says of a write whose exchange was disturbed, and what etcd then holds.
+#include "support.hpp"
+
+#include <cstdio>
+
+using namespace etcdcoll;
+using namespace etcdcoll::test;
+
+namespace {
+
+asio::awaitable<void> put_without_reply(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    client direct(executor, quiet(test_etcd().endpoint()));
+    const auto warm = co_await c.put(p + "k", "0");
+    CHECK(warm.header.revision.value > 0);
+    const auto rule = proxy.add(fault_rule("/v3/kv/put").drop_reply());
+    auto writing = c.put(p + "k", "1");
+    const auto end = co_await ending_of(std::move(writing));
+    CHECK(end.reason == errc::outcome_unknown);
+    CHECK(end.context.attempts == 1);
+    CHECK(contains(end.what, "put \"" + p + "k\": http://" + proxy.endpoint()));
+    CHECK(proxy.hits(rule) == 1);
+    const auto found = co_await direct.get(p + "k");
+    REQUIRE(found);
+    CHECK(found->version == 2);
+}
+
+asio::awaitable<void> guarded_txn_without_reply(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/kv/txn").times(3).drop_reply());
+    auto once = etcd::when(etcd::version(p + "k") == 0).then(etcd::put(p + "k", "mine")).otherwise(etcd::get(p + "k"));
+    const call_options guarded{.guarded = true};
+    const auto done = co_await c.txn(once, guarded);
+    CHECK(!done.succeeded);
+    REQUIRE(done.responses.size() == 1);
+    const auto& own = std::get<etcd::range_response>(done.responses[0]).kvs.at(0);
+    CHECK(own.value == "mine");
+    CHECK(own.version == 1);
+    CHECK(c.metrics().attempts == 4);
+
+    proxy.add(fault_rule("/v3/kv/txn").drop_reply());
+    auto bare = c.txn(etcd::when().then(etcd::put(p + "k", "again")));
+    const auto unknown = co_await ending_of(std::move(bare));
+    CHECK(unknown.reason == errc::outcome_unknown);
+}
+
+asio::awaitable<void> lease_without_reply() {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/lease/grant").drop_reply());
+    proxy.add(fault_rule("/v3/lease/revoke").drop_reply());
+    const auto granted = co_await c.lease_grant(60s);
+    CHECK(granted.id);
+    CHECK(granted.ttl == 60s);
+    const auto left = co_await c.lease_time_to_live(granted.id);
+    CHECK(left.granted_ttl == 60s);
+    auto revoking = c.lease_revoke(granted.id);
+    const auto revoked = co_await ending_of(std::move(revoking));
+    CHECK(revoked.what == "");
+    const auto gone = co_await c.lease_time_to_live(granted.id);
+    CHECK(gone.ttl == -1s);
+    CHECK(proxy.requests("/v3/lease/grant") == 2);
+    CHECK(proxy.requests("/v3/lease/revoke") == 2);
+}
+
+// "k0042": the same length for all, so that all requests have one.
+std::string numbered(std::size_t number) {
+    char text[16];
+    std::snprintf(text, sizeof text, "k%05zu", number);
+    return text;
+}
+
+enum class kind { put, txn, guarded };
+
+struct cut {
+    kind what;
+    bool request;
+    std::size_t after;
+    close_how how;
+};
+
+asio::awaitable<ending> write_cut(client c, fault_proxy* proxy, cut where, std::string key) {
+    fault_rule rule(where.what == kind::put ? "/v3/kv/put" : "/v3/kv/txn");
+    if (where.request) rule.cut_request_after(where.after, where.how);
+    if (!where.request) rule.cut_response_after(where.after, where.how);
+    const auto id = proxy->add(rule);
+    auto guard = etcd::when(etcd::version(key) == 0).then(etcd::put(key, "v"));
+    const call_options options{.guarded = where.what == kind::guarded};
+    auto call = where.what == kind::put ? ending_of(c.put(key, "v")) : ending_of(c.txn(std::move(guard), options));
+    auto end = co_await std::move(call);
+    CHECK(proxy->hits(id) == 1);
+    proxy->remove(id);
+    co_return end;
+}
+
+// One of eight coroutines, which share the cuts; each goes through a proxy of its own.
+asio::awaitable<void> every_cut(std::string p, kind what, close_how how, int lane, std::size_t stride) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    client direct(executor, quiet(test_etcd().endpoint()));
+    std::size_t number = static_cast<std::size_t>(lane) * 10'000;
+
+    const auto key = p + numbered(number++);
+    const call_options options{.guarded = what == kind::guarded};
+    auto measured = what == kind::put ? ending_of(c.put(key, "v"))
+                                      : ending_of(c.txn(etcd::when(etcd::version(key) == 0).then(etcd::put(key, "v")), options));
+    const auto whole = co_await std::move(measured);
+    REQUIRE(whole.what == "");
+    const auto request = proxy.last_request_size();
+    const auto response = proxy.last_response_size();
+    REQUIRE(request > 100);
+    REQUIRE(response > 100);
+
+    for (std::size_t after = static_cast<std::size_t>(lane) * stride; after <= request + response; after += 8 * stride) {
+        const bool in_request = after < request;
+        const cut where{what, in_request, in_request ? after : after - request, how};
+        const auto name = p + numbered(number++);
+        const auto end = co_await write_cut(c, &proxy, where, name);
+        const auto found = co_await direct.get(name);
+        INFO((in_request ? "request" : "response") << " cut after byte " << where.after << ": " << end.what);
+        const bool applied = found.has_value();
+        if (applied) CHECK(found->version == 1);
+        if (what == kind::guarded) {
+            CHECK(end.what == "");
+            CHECK(applied);
+        } else if (in_request) {
+            CHECK(end.reason == errc::outcome_unknown);
+            CHECK(!applied);
+        } else if (where.after < response) {
+            CHECK(end.reason == errc::outcome_unknown);
+            CHECK(applied);
+        } else { // closed behind the reply, or, where its revision has got a digit more, one byte before its end
+            CHECK((end.what.empty() || end.reason == errc::outcome_unknown));
+            CHECK(applied);
+        }
+    }
+}
+
+asio::awaitable<void> every_cut_read(std::string p, int lane, int lanes) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    const auto put = co_await c.put(p + "k", "value");
+    CHECK(put.header.revision.value > 0);
+    const auto first = co_await c.get(p + "k");
+    REQUIRE(first);
+    const auto request = proxy.last_request_size("/v3/kv/range");
+    const auto response = proxy.last_response_size("/v3/kv/range");
+    for (std::size_t after = static_cast<std::size_t>(lane); after < request + response; after += static_cast<std::size_t>(lanes)) {
+        fault_rule rule("/v3/kv/range");
+        if (after < request) rule.cut_request_after(after, close_how::rst);
+        if (after >= request) rule.cut_response_after(after - request);
+        proxy.add(rule);
+        const auto before = c.metrics().attempts;
+        const auto found = co_await c.get(p + "k");
+        INFO("cut after byte " << after << " of " << request << " + " << response);
+        REQUIRE(found);
+        CHECK(found->value == "value");
+        CHECK(c.metrics().attempts == before + 2);
+        proxy.clear_rules();
+    }
+}
+
+// `stride` 1: after every byte.
+void cut_everywhere(kind what, close_how how, std::size_t stride) {
+    const auto p = unique_prefix();
+    const auto own = [&](int lane) { return every_cut(p, what, how, lane, stride); };
+    run_ranks(8, own, 120s);
+}
+
+asio::awaitable<void> wrong_words(std::string p, std::string reply, bool written) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/kv/put").reply_with(reply));
+    proxy.add(fault_rule("/v3/kv/range").reply_with(reply));
+    auto writing = c.put(p + "k", "v");
+    const auto end = co_await ending_of(std::move(writing));
+    INFO(reply << " -> " << end.what);
+    CHECK(end.reason == (written ? errc::outcome_unknown : errc::unsupported));
+    auto reading = c.get(p + "k");
+    const auto read = co_await ending_of(std::move(reading));
+    CHECK(read.what == (written ? "" : read.what));
+    CHECK(c.metrics().attempts == (written ? 3 : 2));
+}
+
+std::string http_reply(const std::string& status, const std::string& body) {
+    return "HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+} // namespace
+
+TEST_CASE("client: a put whose reply is lost has an unknown outcome, and is not repeated") { run(put_without_reply(unique_prefix())); }
+TEST_CASE("client: a guarded transaction is repeated until its reply comes, and counts once") { run(guarded_txn_without_reply(unique_prefix())); }
+TEST_CASE("client: a lease whose reply is lost is granted once and revoked without an error") { run(lease_without_reply()); }
+
+TEST_CASE("client: a put cut after any byte is never applied by half nor reported wrongly") { cut_everywhere(kind::put, close_how::fin, 1); }
+TEST_CASE("client: a put cut by a reset is never applied by half nor reported wrongly") { cut_everywhere(kind::put, close_how::rst, 3); }
+TEST_CASE("client: a transaction that is cut is never applied by half nor reported wrongly") { cut_everywhere(kind::txn, close_how::fin, 3); }
+TEST_CASE("client: a guarded transaction cut after any byte is applied exactly once") { cut_everywhere(kind::guarded, close_how::rst, 1); }
+
+TEST_CASE("client: a read cut after any byte is repeated") {
+    const auto p = unique_prefix();
+    const auto own = [&](int lane) { return every_cut_read(p + std::to_string(lane) + "/", lane, 8); };
+    run_ranks(8, own, 60s);
+}
+
+TEST_CASE("client: what is no whole reply of etcd leaves a write unknown and has a read repeated") {
+    run(wrong_words(unique_prefix(), http_reply("200 OK", "{}"), true));
+    run(wrong_words(unique_prefix(), http_reply("200 OK", R"({"header":{"cluster_id":"1","raft_term":"2"}})"), true));
+    run(wrong_words(unique_prefix(), http_reply("200 OK", "<html>login</html>"), true));
+    run(wrong_words(unique_prefix(), http_reply("204 No Content", ""), true));
+    run(wrong_words(unique_prefix(), http_reply("302 Found", ""), true));
+    run(wrong_words(unique_prefix(), http_reply("502 Bad Gateway", "<html>"), true));
+    run(wrong_words(unique_prefix(), http_reply("503 Service Unavailable", R"({"code":14,"message":"etcdserver: request timed out"})"), true));
+    run(wrong_words(unique_prefix(), std::string("\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 15), true));
+    run(wrong_words(unique_prefix(), http_reply("404 Not Found", "404 page not found\n"), false));
+}
