@@ -1,5 +1,5 @@
-// barrier and allgather through etcd, beside the floor: the same transactions and the same watch on raw sockets. The ranks run as processes, or as
-// coroutines of one process (and then the floor's ranks in one event loop).
+// barrier and allgather through etcd, beside the floor: the same transactions and the same watch on raw sockets. The
+// ranks run as processes, or as coroutines of one process (and then the floor's ranks in one event loop).
 
 #include <etcdcoll/group.hpp>
 
@@ -61,17 +61,21 @@ std::string block_of(const configuration& c, int rank, int run) { return std::st
 template <class Blocks> void check(const configuration& c, const Blocks& all, int run, const char* whose) {
     bool right = all.size() == static_cast<std::size_t>(c.n);
     for (std::size_t rank = 0; right && rank < all.size(); ++rank)
-        right = all[rank].size() == c.bytes && static_cast<char>(all[rank].back()) == content(static_cast<int>(rank), run);
+        right =
+            all[rank].size() == c.bytes && static_cast<char>(all[rank].back()) == content(static_cast<int>(rank), run);
     if (!right) throw std::runtime_error(std::string(whose) + ": allgather brought wrong blocks");
 }
 
-// ---- the library ----------------------------------------------------------------------------------------------------------------
+// ---- the library
+// ----------------------------------------------------------------------------------------------------------------
 
 class library_ranks {
 public:
     library_ranks(const configuration& c, share mine)
-        : c_(c), mine_(mine), client_(context_.get_executor(), etcdcoll::client_options().endpoints(c.endpoint)),
-          groups_(static_cast<std::size_t>(mine.count)) {
+        : c_(c)
+        , mine_(mine)
+        , client_(context_.get_executor(), etcdcoll::client_options().endpoints(c.endpoint))
+        , groups_(static_cast<std::size_t>(mine.count)) {
         for (int i = 0; i < mine_.count; ++i) start(join(i));
         finish();
     }
@@ -140,7 +144,8 @@ private:
     std::exception_ptr failure_;
 };
 
-// ---- the floor ------------------------------------------------------------------------------------------------------------------
+// ---- the floor
+// ------------------------------------------------------------------------------------------------------------------
 
 class floor_ranks {
 public:
@@ -241,7 +246,8 @@ private:
             epoll_event event{};
             event.events = EPOLLIN;
             event.data.u64 = tag;
-            if (::epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &event) != 0) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+            if (::epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &event) != 0)
+                throw std::system_error(errno, std::generic_category(), "epoll_ctl");
         };
         for (std::size_t index = 0; index < ranks_.size(); ++index) {
             add(ranks_[index]->client_fd(), 2 * index);
@@ -255,7 +261,8 @@ private:
     int poll_ = -1;
 };
 
-// ---- one measurement ------------------------------------------------------------------------------------------------------------
+// ---- one measurement
+// ------------------------------------------------------------------------------------------------------------
 
 struct counters {
     std::uint64_t attempts = 0;
@@ -275,8 +282,12 @@ double cpu_time() {
 // What the processes of one measurement share.
 struct meeting {
     meeting(const configuration& c, int processes)
-        : start(processes), ours(static_cast<std::size_t>(c.runs * c.n)), floor(static_cast<std::size_t>(c.runs * c.n)),
-          counted(static_cast<std::size_t>(processes)), made(1), go_on(1) {}
+        : start(processes)
+        , ours(static_cast<std::size_t>(c.runs * c.n))
+        , floor(static_cast<std::size_t>(c.runs * c.n))
+        , counted(static_cast<std::size_t>(processes))
+        , made(1)
+        , go_on(1) {}
 
     bench::process_barrier start;
     bench::shared_array<double> ours;

@@ -66,7 +66,8 @@ floor_rank::floor_rank(floor_options options) : options_(std::move(options)), cl
     }
     lease_ = json_string(client_.exchange("/v3/lease/grant", "{\"TTL\":3600}"), "ID");
     const auto member = base64("{\"host\":\"floor\",\"pid\":1,\"since\":1767225600}");
-    const auto reply = client_.exchange("/v3/kv/put", "{\"key\":\"" + member_key_ + "\",\"value\":\"" + member + "\",\"lease\":" + lease_ + "}");
+    const auto reply = client_.exchange("/v3/kv/put", "{\"key\":\"" + member_key_ + "\",\"value\":\"" + member +
+                                                          "\",\"lease\":" + lease_ + "}");
     member_revision_ = json_number(reply, "revision");
     watch_ = std::make_unique<raw_watch>(options_.endpoint, e + "w/", member_revision_ + 1);
 }
@@ -85,23 +86,27 @@ void floor_rank::arrive(std::string_view op, bool with_block, std::string_view b
     const auto seq = std::to_string(s);
     const auto record = "{\"seq\":" + seq + ",\"op\":\"" + std::string(op) + "\",\"at\":\"collectives.cpp:100\"}";
     const auto count = base64(seq + " " + std::string(op));
-    const auto mismatch = base64("{\"kind\":\"mismatch\",\"rank\":" + std::to_string(options_.rank) + ",\"seq\":" + seq + ",\"op\":\"" +
-                                 std::string(op) + "\",\"at\":\"collectives.cpp:100\",\"text\":\"\",\"ranks\":[]}");
+    const auto mismatch =
+        base64("{\"kind\":\"mismatch\",\"rank\":" + std::to_string(options_.rank) + ",\"seq\":" + seq + ",\"op\":\"" +
+               std::string(op) + "\",\"at\":\"collectives.cpp:100\",\"text\":\"\",\"ranks\":[]}");
 
     const auto put_count = put(count_key_, count);
     const auto blocks = range(blocks_key_[set], blocks_end_[set]);
     const auto same_call = compare_value(count_key_, count);
-    const auto wrong = transaction(compare_version(count_key_, 0, "\"result\":\"GREATER\","), put(end_key_, mismatch), "");
+    const auto wrong =
+        transaction(compare_version(count_key_, 0, "\"result\":\"GREATER\","), put(end_key_, mismatch), "");
     const auto first = transaction(compare_version(count_key_, (s - 1) * n), put_count, nested(wrong));
     const auto middle = transaction(same_call, put_count, nested(first));
-    const auto last = transaction(same_call + "," + compare_version(count_key_, s * n - 1),
-                                  put_count + "," + (with_block ? blocks : put(release_key_, base64(seq + "\n"))), nested(middle));
+    const auto last =
+        transaction(same_call + "," + compare_version(count_key_, s * n - 1),
+                    put_count + "," + (with_block ? blocks : put(release_key_, base64(seq + "\n"))), nested(middle));
     auto success = put(arrive_key_, base64(record)) + ",";
     if (with_block) success += put(block_key_[set], base64(block)) + ",";
     success += nested(last);
     auto failure = get(arrive_key_) + "," + get(member_key_) + "," + get(end_key_) + "," + get(count_key_);
     if (with_block) failure += "," + blocks;
-    const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," + compare_version(end_key_, 0) + "," +
+    const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," +
+                        compare_version(end_key_, 0) + "," +
                         compare(arrive_key_, "MOD", "mod_revision", arrival_revision_);
     client_.send("/v3/kv/txn", transaction(guards, success, failure));
     step_ = step::arriving;
@@ -144,7 +149,8 @@ void floor_rank::publish(const std::string& reply) {
     for (const auto& block : blocks_) value += " " + std::to_string(block.size());
     value += '\n';
     for (const auto& block : blocks_) value += block;
-    const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," + compare_version(end_key_, 0) + "," +
+    const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," +
+                        compare_version(end_key_, 0) + "," +
                         compare(release_key_, "MOD", "mod_revision", release_revision_);
     const auto failure = get(release_key_) + "," + get(member_key_) + "," + get(end_key_);
     client_.send("/v3/kv/txn", transaction(guards, put(release_key_, base64(value)), failure));
@@ -157,7 +163,8 @@ void floor_rank::finish() {
 }
 
 void floor_rank::on_event(const std::string& line) {
-    // Members come before the first release only, and each release is a message of its own unless this rank has fallen behind.
+    // Members come before the first release only, and each release is a message of its own unless this rank has fallen
+    // behind.
     for (std::size_t at = line.find(release_key_); at != std::string::npos; at = line.find(release_key_, at + 1))
         release(json_string(line, "value", at), json_number(line, "mod_revision", at));
 }

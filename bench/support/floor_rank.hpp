@@ -1,7 +1,7 @@
 #pragma once
 
-// One rank of the group protocol (docs/protocol.md) on raw sockets: the same transactions and the same watch as the library's, and
-// nothing else: no retries, no deadlines, no detection of lost ranks.
+// One rank of the group protocol (docs/protocol.md) on raw sockets: the same transactions and the same watch as the
+// library's, and nothing else: no retries, no deadlines, no detection of lost ranks.
 
 #include "raw_socket.hpp"
 
@@ -29,7 +29,8 @@ public:
     void barrier();
     std::vector<std::string> allgather(std::string_view block);
 
-    // A rank among others in one event loop: begin(), then the two calls when their descriptor is readable, until done().
+    // A rank among others in one event loop: begin(), then the two calls when their descriptor is readable, until
+    // done().
     void begin_barrier();
     void begin_allgather(std::string_view block);
     void on_client_readable();

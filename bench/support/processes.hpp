@@ -1,6 +1,7 @@
 #pragma once
 
-// Forked copies of this process, the memory that they share, and a barrier to start together. Fork before there is any thread.
+// Forked copies of this process, the memory that they share, and a barrier to start together. Fork before there is any
+// thread.
 
 #include <cstddef>
 #include <functional>
@@ -33,7 +34,7 @@ private:
 template <class T> class shared_array {
 public:
     static_assert(std::is_trivially_copyable_v<T>);
-    explicit shared_array(std::size_t count) : memory_(count * sizeof(T)), items_(new (memory_.data()) T[count]()) {}
+    explicit shared_array(std::size_t count) : memory_(count * sizeof(T)), items_(new(memory_.data()) T[count]()) {}
     T& operator[](std::size_t index) const noexcept { return items_[index]; }
 
 private:

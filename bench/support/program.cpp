@@ -66,13 +66,16 @@ command_line parse(int argc, char** argv, const std::vector<std::string>& names)
         }
     }
     for (const auto& name : result.chosen.names)
-        if (std::find(names.begin(), names.end(), name) == names.end()) throw std::invalid_argument("no benchmark " + name);
+        if (std::find(names.begin(), names.end(), name) == names.end())
+            throw std::invalid_argument("no benchmark " + name);
     if (result.chosen.names.empty()) result.chosen.names = names;
     return result;
 }
 
-// The driver is forked before etcd is started, since the reader of etcd's log is a thread; it waits for the endpoint in a pipe.
-[[noreturn]] void run_driver(command_line& line, int from, pid_t parent, const std::function<void(const settings&, report&)>& measure) {
+// The driver is forked before etcd is started, since the reader of etcd's log is a thread; it waits for the endpoint in
+// a pipe.
+[[noreturn]] void run_driver(command_line& line, int from, pid_t parent,
+                             const std::function<void(const settings&, report&)>& measure) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1);
     int status = 1;
@@ -102,9 +105,13 @@ int wait_for(pid_t child) {
 
 } // namespace
 
-bool settings::wants(const std::string& name) const { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool settings::wants(const std::string& name) const {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
 
-bool settings::wants_size(int n) const { return sizes.empty() || std::find(sizes.begin(), sizes.end(), n) != sizes.end(); }
+bool settings::wants_size(int n) const {
+    return sizes.empty() || std::find(sizes.begin(), sizes.end(), n) != sizes.end();
+}
 
 int run_program(int argc, char** argv, std::vector<std::string> names,
                 const std::function<void(const settings&, report&)>& measure) {
@@ -112,7 +119,9 @@ int run_program(int argc, char** argv, std::vector<std::string> names,
     try {
         line = parse(argc, argv, names);
     } catch (const std::exception& failure) {
-        std::fprintf(stderr, "%s: %s\nusage: %s [--quick] [--only NAME,...] [--n N,...] [--mode processes|coroutines] [--json FILE] | --list\n",
+        std::fprintf(stderr,
+                     "%s: %s\nusage: %s [--quick] [--only NAME,...] [--n N,...] [--mode processes|coroutines] [--json "
+                     "FILE] | --list\n",
                      argv[0], failure.what(), argv[0]);
         return 2;
     }

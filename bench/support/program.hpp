@@ -23,8 +23,8 @@ struct settings {
     bool wants_mode(const std::string& text) const { return mode.empty() || mode == text; }
 };
 
-/// Parses the options, starts an etcd, and calls `measure` in a forked process that has no thread, so that it may fork on. Returns the
-/// exit status of main().
+/// Parses the options, starts an etcd, and calls `measure` in a forked process that has no thread, so that it may fork
+/// on. Returns the exit status of main().
 ///
 ///     program [--quick] [--only NAME,...] [--n N,...] [--mode MODE] [--json FILE] | --list
 int run_program(int argc, char** argv, std::vector<std::string> names,

@@ -153,12 +153,12 @@ bool raw_client::advance() {
 
 const std::string& raw_client::exchange(std::string_view path, std::string_view body) {
     send(path, body);
-    while (!advance()) {
-    }
+    while (!advance()) {}
     return reply();
 }
 
-raw_watch::raw_watch(const std::string& endpoint, const std::string& prefix, std::int64_t start_revision) : socket_(endpoint) {
+raw_watch::raw_watch(const std::string& endpoint, const std::string& prefix, std::int64_t start_revision)
+    : socket_(endpoint) {
     const auto create = "{\"create_request\":{\"key\":\"" + base64(prefix) + "\",\"range_end\":\"" +
                         base64(range_end(prefix)) + "\",\"start_revision\":" + std::to_string(start_revision) + "}}";
     char size[24];
