@@ -18,9 +18,11 @@ namespace etcdcoll::test {
 
 using namespace std::chrono_literals;
 
-/// The system's environment, but the first endpoint of a list is the first to be tried.
+/// As another environment, but the first endpoint of a list is the first to be tried.
 class first_endpoint_first final : public environment {
 public:
+    explicit first_endpoint_first(std::shared_ptr<environment> inner = environment::system()) : inner_(std::move(inner)) {}
+
     time_point now() const noexcept override { return inner_->now(); }
     std::chrono::system_clock::time_point wall_clock() const noexcept override { return inner_->wall_clock(); }
     std::unique_ptr<timer> make_timer(const asio::any_io_executor& executor) override { return inner_->make_timer(executor); }
@@ -32,7 +34,7 @@ public:
     }
 
 private:
-    std::shared_ptr<environment> inner_ = environment::system();
+    std::shared_ptr<environment> inner_;
     bool first_ = true;
 };
 
