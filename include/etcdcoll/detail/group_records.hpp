@@ -28,7 +28,8 @@ struct member_record {
 struct arrival_record {
     std::uint64_t sequence = 0;
     std::string op;
-    std::string at; ///< "app.cpp:41"
+    std::string at;         ///< "app.cpp:41"
+    std::size_t length = 0; ///< of the block that came with it
 };
 
 struct end_record {

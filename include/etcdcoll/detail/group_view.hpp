@@ -34,7 +34,8 @@ public:
     };
 
     group_view() = default;
-    group_view(key_layout keys, int size) : keys_(std::move(keys)), size_(size) {}
+    /// `own` is the rank of this process; -1: it is no member.
+    group_view(key_layout keys, int size, int own = -1) : keys_(std::move(keys)), size_(size), own_(own) {}
 
     /// Takes the whole of the watched keys as they are at one revision: at first, and again when the history in between is gone. Members that
     /// were there before and are not now count as lost.
@@ -42,6 +43,10 @@ public:
         const auto before = members_;
         members_.clear();
         for (const auto& kv : kvs) put(kv);
+        if (before.contains(own_) && !members_.contains(own_)) {
+            evicted_ = true;
+            return;
+        }
         for (const auto& [rank, known] : before)
             if (!members_.contains(rank)) lose(rank, known.record, {});
     }
@@ -55,7 +60,8 @@ public:
         if (!rank) return; // a release or an end whose writer has left: what it said stays true
         const auto found = members_.find(*rank);
         if (found == members_.end()) return;
-        lose(*rank, found->second.record, event.kv.mod_revision);
+        if (*rank == own_) evict(event.kv.mod_revision);
+        if (!evicted_) lose(*rank, found->second.record, event.kv.mod_revision);
         members_.erase(found);
     }
 
@@ -69,7 +75,9 @@ public:
     const std::optional<released>& release() const noexcept { return release_; }
     bool is_released(std::uint64_t sequence) const noexcept { return release_ && release_->record.sequence >= sequence; }
     /// Nothing can be completed any more that is not released yet.
-    bool broken() const noexcept { return end_ || !losses_.empty(); }
+    bool broken() const noexcept { return end_ || evicted_ || !losses_.empty(); }
+    /// This process is no member any more: its lease is gone, or a new epoch has begun. losses() are those before that.
+    bool evicted() const noexcept { return evicted_; }
 
     std::vector<int> absent() const {
         std::vector<int> ranks;
@@ -91,7 +99,7 @@ private:
         if (const auto rank = key_layout::rank_behind(keys_.members(), kv.key)) {
             if (*rank >= size_) return;
             members_[*rank] = member{decode_member(kv.key, kv.value), kv.create_revision, kv.lease};
-            if (members_.size() == static_cast<std::size_t>(size_)) formed_ = true;
+            if (members_.size() == static_cast<std::size_t>(size_) && !broken()) formed_ = true;
         } else if (kv.key == keys_.release()) {
             note_release(decode_release(kv.key, kv.value), kv.mod_revision);
         } else if (kv.key == keys_.end()) {
@@ -99,15 +107,23 @@ private:
         }
     }
 
+    // A new epoch deletes all members of the old one at one revision: that says nothing about the others.
+    void evict(etcd::revision at) {
+        evicted_ = true;
+        std::erase_if(losses_, [at](const loss& each) { return each.at == at; });
+    }
+
     void lose(int rank, const member_record& record, etcd::revision at) { losses_.push_back(loss{rank, record, at}); }
 
     key_layout keys_;
     int size_ = 0;
+    int own_ = -1;
     std::map<int, member> members_;
     std::vector<loss> losses_;
     std::optional<ending> end_;
     std::optional<released> release_;
     bool formed_ = false;
+    bool evicted_ = false;
 };
 
 } // namespace etcdcoll::detail

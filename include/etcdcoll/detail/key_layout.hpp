@@ -50,6 +50,9 @@ public:
     std::string count() const { return epoch_ + "count"; }
     std::string blocks(std::uint64_t sequence) const { return epoch_ + (sequence % 2 == 0 ? "block/0/" : "block/1/"); }
     std::string block(std::uint64_t sequence, int rank) const { return blocks(sequence) + std::to_string(rank); }
+    /// Of blocks that are more than their share of a release.
+    std::string large_blocks(std::uint64_t sequence) const { return epoch_ + (sequence % 2 == 0 ? "large/0/" : "large/1/"); }
+    std::string large_block(std::uint64_t sequence, int rank) const { return large_blocks(sequence) + std::to_string(rank); }
 
     /// The number behind `prefix`; nothing for a key that is not one of these.
     static std::optional<int> rank_behind(std::string_view prefix, std::string_view key) {

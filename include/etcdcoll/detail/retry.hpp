@@ -17,7 +17,8 @@ enum class attempt_outcome {
 };
 
 enum class repeatability {
-    repeatable, ///< a read, an idempotent write, or a transaction that carries its own guard
+    repeatable, ///< a read, or a write whose repetition is the same to the caller
+    guarded,    ///< a transaction that executes once however often it is sent; its fate still has to be told
     once,       ///< a write that must not be executed twice
 };
 
@@ -51,10 +52,12 @@ public:
     /// `random` spreads the clients that a failure woke at the same moment.
     decision after(attempt_outcome outcome, time_point now, std::uint64_t random) {
         ++attempts_;
-        if (outcome == attempt_outcome::done || outcome == attempt_outcome::final) return {action::stop, now};
-        if (outcome == attempt_outcome::unknown && kind_ == repeatability::once) return {action::stop_unknown, now};
+        if (outcome == attempt_outcome::done) return {action::stop, now};
+        if (outcome == attempt_outcome::unknown && kind_ != repeatability::repeatable) fate_unknown_ = true;
+        if (outcome == attempt_outcome::final) return {fate_unknown_ ? action::stop_unknown : action::stop, now};
+        if (fate_unknown_ && kind_ == repeatability::once) return {action::stop_unknown, now};
         const auto when = now + backoff(random);
-        if (when >= deadline_) return {action::stop_late, now};
+        if (when >= deadline_) return {fate_unknown_ ? action::stop_unknown : action::stop_late, now};
         return {action::again, when};
     }
 
@@ -74,6 +77,7 @@ private:
     std::size_t endpoints_;
     time_point deadline_;
     int attempts_ = 0;
+    bool fate_unknown_ = false; // an attempt may have been executed
 };
 
 } // namespace etcdcoll::detail

@@ -70,6 +70,8 @@ public:
 
     /// True when the last exchange left it fit for another and the peer has been silent since.
     bool reusable() noexcept;
+    /// As reusable(), without asking the system whether the peer has been silent.
+    bool intact() const noexcept;
 
     /// Begins an exchange whose request body stays open (`Connection: close`, chunked): etcd's gateway then answers while it is sent.
     /// Ends when `first` has been sent.

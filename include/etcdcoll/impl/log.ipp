@@ -38,7 +38,11 @@ ETCDCOLL_DECL logger::logger(log_level level, function sink)
     : level_(sink ? level : log_level::off), sink_(std::make_shared<const function>(std::move(sink))) {}
 
 ETCDCOLL_DECL void logger::write(log_level level, std::string_view line) const {
-    if (enabled(level)) (*sink_)(level, line);
+    if (!enabled(level)) return;
+    try {
+        (*sink_)(level, line);
+    } catch (...) { // a line that cannot be written must not end what wrote it
+    }
 }
 
 } // namespace etcdcoll

@@ -50,17 +50,17 @@ ETCDCOLL_DECL asio::awaitable<void> session_state::keep_alive([[maybe_unused]] s
         if (woken || !alive()) continue;
         const auto sent = core().now();
         const call_options options{.timeout = std::max<duration>(clock_.expires_at() - sent, std::chrono::milliseconds(1))};
-        std::string failed;
+        std::optional<error> failed;
         etcd::lease_keep_alive_response reply;
         try {
             reply = co_await client_.lease_keep_alive(lease_, options);
         } catch (const error& failure) {
-            failed = failure.what();
+            failed.emplace(failure);
         }
-        if (!alive()) break;
-        if (!failed.empty()) {
+        if (!alive() || (failed && failed->reason() == errc::closed)) break;
+        if (failed) {
             // Only time takes the lease away now: an answer like "permission denied" may be different in a moment.
-            if (core().log().enabled(log_level::warning)) core().log().write(log_level::warning, failed);
+            if (core().log().enabled(log_level::warning)) core().log().write(log_level::warning, failed->what());
             clock_.postponed(core().now() + std::chrono::milliseconds(200));
         } else if (reply.ttl <= std::chrono::seconds(0)) {
             lose("it was revoked, or expired, at the server");
@@ -88,9 +88,9 @@ ETCDCOLL_DECL asio::awaitable<void> session_state::wait_lost() {
     if (!lost_) throw error(errc::closed, "the session was closed");
 }
 
-ETCDCOLL_DECL asio::awaitable<std::shared_ptr<session_state>> open_session(etcd::client client, std::chrono::seconds ttl) {
+ETCDCOLL_DECL asio::awaitable<std::shared_ptr<session_state>> open_session(etcd::client client, std::chrono::seconds ttl, call_options options) {
     const auto sent = client.core()->now();
-    const auto granted = co_await client.lease_grant(ttl);
+    const auto granted = co_await client.lease_grant(ttl, etcd::lease_id(), options);
     const auto state = std::make_shared<session_state>(client, granted.id, sent, granted.ttl);
     state->start();
     co_return state;
@@ -122,7 +122,7 @@ ETCDCOLL_DECL session::~session() {
 
 ETCDCOLL_DECL asio::awaitable<session> session::open(etcd::client client, std::chrono::seconds ttl) {
     const auto strand = client.core()->strand();
-    auto state = co_await detail::on_strand(strand, detail::open_session(std::move(client), ttl));
+    auto state = co_await detail::on_strand(strand, detail::open_session(std::move(client), ttl, call_options()));
     co_return session(std::move(state));
 }
 

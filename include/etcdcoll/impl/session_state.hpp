@@ -48,7 +48,19 @@ private:
     bool stopped_ = false;
 };
 
-asio::awaitable<std::shared_ptr<session_state>> open_session(etcd::client client, std::chrono::seconds ttl);
+/// Ends the renewals at the end of the scope, however it is left.
+class session_mark {
+public:
+    explicit session_mark(session_state& session) : session_(session) {}
+    session_mark(const session_mark&) = delete;
+    session_mark& operator=(const session_mark&) = delete;
+    ~session_mark() { session_.stop(); }
+
+private:
+    session_state& session_;
+};
+
+asio::awaitable<std::shared_ptr<session_state>> open_session(etcd::client client, std::chrono::seconds ttl, call_options options);
 asio::awaitable<void> revoke_session(std::shared_ptr<session_state> state);
 
 } // namespace etcdcoll::detail

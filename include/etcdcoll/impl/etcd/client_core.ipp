@@ -127,8 +127,9 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
     ++counted.calls;
     const auto started = now();
     const auto limit = std::min<duration>(options.timeout > duration::zero() ? options.timeout : values_.timeout, longest_timeout);
-    const retry_policy policy{.attempt_limit = values_.attempt_timeout};
-    const auto kind = options.guarded ? repeatability::repeatable : spec.kind;
+    // A large request takes the server its time (30 ms a MB, and more beside others); repeated too early it only adds to the load.
+    const retry_policy policy{.attempt_limit = values_.attempt_timeout + std::chrono::microseconds(2) * body.size()};
+    const auto kind = options.guarded && spec.kind == repeatability::once ? repeatability::guarded : spec.kind;
     retry rule(policy, kind, pool_.size(), started + limit);
     std::vector<std::string> causes; // of the last failure at each endpoint
     for (;;) {

@@ -36,6 +36,8 @@ public:
     std::int64_t add(etcd::watch_request request, std::shared_ptr<watch_sink> sink);
     void remove(std::int64_t id) noexcept;
     void close() noexcept;
+    /// What keeps the stream from being there; empty while it is.
+    const std::string& trouble() const noexcept { return trouble_; }
 
 private:
     struct entry {
@@ -49,6 +51,7 @@ private:
     struct stream;
 
     asio::awaitable<void> run(std::shared_ptr<client_core> alive);
+    void give_up(const std::shared_ptr<stream>& s, std::string_view cause);
     asio::awaitable<void> run_stream(std::shared_ptr<stream> s);
     asio::awaitable<void> write_loop(std::shared_ptr<client_core> alive, std::shared_ptr<stream> s);
     void start_writer(const std::shared_ptr<stream>& s);
@@ -67,6 +70,7 @@ private:
     std::map<std::int64_t, entry> entries_; // ids grow: the order is that of creation
     std::int64_t last_id_ = 0;
     std::shared_ptr<stream> stream_;
+    std::string trouble_;
     bool running_ = false;
     bool closed_ = false;
 };

@@ -35,7 +35,7 @@ struct watch_hub::stream {
     condition outbox_filled;
     std::unique_ptr<timer> probe;
     bool heard = false;      // since the last probe
-    bool ever_heard = false; // the server has answered: the endpoint works
+    time_point began;
     int unanswered = 0;
     bool closed = false;
     bool unwanted = false; // its last watch is gone: that it ended is no failure of the endpoint
@@ -105,6 +105,7 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
     std::optional<retry> rule;
     while (!closed_ && !entries_.empty()) {
         auto current = std::make_shared<stream>(core_, core_.ring().pick());
+        current->began = core_.now();
         std::string cause;
         try {
             co_await run_stream(current);
@@ -113,7 +114,11 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
             cause = failure.what();
         } catch (const etcd::codec::bad_reply& failure) {
             cause = failure.what();
+        } catch (const std::exception& failure) { // of a sink, or no memory: nothing that another stream would mend
+            give_up(current, failure.what());
+            break;
         }
+        trouble_ = core_.pool().at(current->index).url() + ": " + cause;
         current->shut();
         current->probe->disarm();
         if (stream_ == current) stream_.reset();
@@ -122,7 +127,7 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
             target.created = false;
         }
         if (closed_ || entries_.empty()) break;
-        if (current->ever_heard) rule.reset();
+        if (core_.now() - current->began > probe_interval) rule.reset(); // one that ends as soon as it begins is not tried without a pause
         if (current->unwanted) continue;
 
         core_.ring().failed(current->index, core_.now());
@@ -133,6 +138,14 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
         if (next.when > core_.now()) co_await sleep_until(core_.strand(), core_.system(), next.when);
     }
     running_ = false;
+}
+
+ETCDCOLL_DECL void watch_hub::give_up(const std::shared_ptr<stream>& s, std::string_view cause) {
+    s->shut();
+    s->probe->disarm();
+    stream_.reset();
+    const error why(errc::closed, "watch: ended by an unexpected failure: " + std::string(cause));
+    for (auto& [id, target] : std::exchange(entries_, {})) target.sink->on_failure(why);
 }
 
 ETCDCOLL_DECL asio::awaitable<void> watch_hub::run_stream(std::shared_ptr<stream> s) {
@@ -155,7 +168,8 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run_stream(std::shared_ptr<stream
             refused(s->index, s->link->stream_status(), piece);
             co_return;
         }
-        s->heard = s->ever_heard = true;
+        s->heard = true;
+        trouble_.clear();
         core_.ring().succeeded(s->index);
         std::string_view rest = piece;
         for (auto newline = rest.find('\n'); newline != std::string_view::npos; newline = rest.find('\n')) {

@@ -5,9 +5,9 @@
 
 namespace etcdcoll::detail {
 
-/// Blocks that together have more bytes are not repeated in the release but read from their own keys.
+/// Blocks that together may have more bytes are not repeated in the release but read from their own keys.
 inline constexpr std::size_t release_limit = 1'000'000;
-/// About what one read of listed blocks may bring.
+/// About what one read of large blocks may bring.
 inline constexpr std::size_t read_limit = 4'000'000;
 
 // Every rank leaves its block with its arrival; the last one to arrive is given all blocks by its own transaction and publishes them as the
@@ -19,47 +19,67 @@ ETCDCOLL_DECL asio::awaitable<std::vector<bytes>> group_state::allgather(std::st
     if (block.size() > 1'500'000)
         throw error(errc::too_large, title(mine) + ": a block of " + std::to_string(block.size()) + " bytes is more than the 1500000 that etcd takes");
     sequence_ = mine.sequence;
-    if (size_ == 1) co_return std::vector<bytes>{to_bytes(block)};
+    if (size_ == 1) {
+        std::vector<bytes> alone(1, to_bytes(block));
+        co_return alone;
+    }
     mine.block = std::move(block);
 
     const cancel_mark cancelling(*this, mine);
-    const auto arrived = co_await arrive(mine);
-    if (arrived.last) co_await publish(mine, arrived.blocks);
-    co_await wait_release(mine);
+    co_await meet(mine);
     auto result = co_await read_release(mine);
     co_return result;
 }
 
-ETCDCOLL_DECL asio::awaitable<void> group_state::publish(const arrival& mine, const std::vector<std::string>& blocks) {
-    release_record release;
-    release.sequence = mine.sequence;
-    std::size_t total = 0;
-    for (const auto& block : blocks) {
-        release.lengths.push_back(block.size());
-        total += block.size();
+// Every rank can tell from its own block alone whether it fits: no more than an equal share of a release.
+ETCDCOLL_DECL std::size_t group_state::share() const noexcept { return release_limit / static_cast<std::size_t>(size_); }
+
+ETCDCOLL_DECL etcd::txn_request group_state::blocks_request(const arrival& mine) const {
+    return etcd::when().then(etcd::get(etcd::prefix(keys_.blocks(mine.sequence))), etcd::get(etcd::prefix(keys_.arrivals())));
+}
+
+ETCDCOLL_DECL void group_state::read_blocks(const std::vector<etcd::key_value>& blocks, const std::vector<etcd::key_value>& arrivals,
+                                            const arrival& mine) {
+    gathered_ = gathered();
+    gathered_.lengths.resize(static_cast<std::size_t>(size_));
+    gathered_.blocks.resize(static_cast<std::size_t>(size_));
+    for (const auto& kv : arrivals) {
+        const auto rank = key_layout::rank_behind(keys_.arrivals(), kv.key);
+        if (rank && *rank < size_) gathered_.lengths[static_cast<std::size_t>(*rank)] = decode_arrival(kv.key, kv.value).length;
     }
-    release.listed = total > release_limit;
-    auto value = encode_release_head(release.sequence, release.listed, release.lengths);
-    if (!release.listed)
-        for (const auto& block : blocks) release.blocks += block;
-    value += release.blocks;
+    const auto longest = *std::max_element(gathered_.lengths.begin(), gathered_.lengths.end());
+    const auto prefix = keys_.blocks(mine.sequence);
+    for (const auto& kv : blocks) {
+        const auto rank = key_layout::rank_behind(prefix, kv.key);
+        if (rank && *rank < size_) gathered_.blocks[static_cast<std::size_t>(*rank)] = kv.value;
+    }
+    if (longest > share()) gathered_.blocks.clear();
+}
+
+ETCDCOLL_DECL etcd::txn_request group_state::publish_request(const arrival& mine) {
+    const bool listed = gathered_.blocks.empty();
+    auto value = encode_release_head(mine.sequence, listed, gathered_.lengths);
+    for (const auto& block : gathered_.blocks) value += block;
 
     etcd::txn_request request;
     request.compares = own_guards();
     request.compares.push_back(etcd::mod_revision(keys_.release()) == release_changed());
     request.success.emplace_back(etcd::put(keys_.release(), std::move(value), session_->lease()));
-    for (const auto& key : {keys_.release(), keys_.member(rank_), keys_.end()}) request.failure.emplace_back(etcd::get(key));
-    const auto reply = co_await guarded_txn(std::move(request), mine);
-    if (!reply) co_return;
-    if (reply->succeeded) {
-        view_.note_release(std::move(release), reply->header.revision);
-        co_return;
+    request.failure.emplace_back(etcd::get(keys_.release()));
+    return request;
+}
+
+// When the guard failed, an earlier attempt did it, or the epoch is over; both come by the watch as well.
+ETCDCOLL_DECL void group_state::read_publication(const arrival& mine, const etcd::txn_response& reply) {
+    if (reply.succeeded) {
+        release_record release{mine.sequence, gathered_.blocks.empty(), std::move(gathered_.lengths), {}};
+        for (const auto& block : gathered_.blocks) release.blocks += block;
+        view_.note_release(std::move(release), reply.header.revision);
+    } else if (const auto* there = key_read(reply, 0)) {
+        auto release = decode_release(there->key, there->value);
+        if (release.sequence == mine.sequence) view_.note_release(std::move(release), there->mod_revision);
     }
-    // An earlier attempt did it, or the epoch is over; both come by the watch as well.
-    const auto& there = std::get<etcd::range_response>(reply->responses.at(0)).kvs;
-    if (there.empty()) co_return;
-    auto newest = decode_release(there.front().key, there.front().value);
-    if (newest.sequence == mine.sequence) view_.note_release(std::move(newest), there.front().mod_revision);
+    gathered_ = gathered();
 }
 
 ETCDCOLL_DECL asio::awaitable<std::vector<bytes>> group_state::read_release(const arrival& mine) {
@@ -67,7 +87,7 @@ ETCDCOLL_DECL asio::awaitable<std::vector<bytes>> group_state::read_release(cons
     if (release.lengths.size() != static_cast<std::size_t>(size_))
         throw error(errc::corrupt, title(mine) + ": the release holds " + std::to_string(release.lengths.size()) + " blocks");
     if (release.listed) {
-        auto listed = co_await read_listed(mine, release.lengths, view_.release()->at);
+        auto listed = co_await read_listed(mine, release, view_.release()->at);
         co_return listed;
     }
     std::vector<bytes> result;
@@ -81,25 +101,29 @@ ETCDCOLL_DECL asio::awaitable<std::vector<bytes>> group_state::read_release(cons
 }
 
 // At the revision of the release: also what a rank that has left meanwhile took with it.
-ETCDCOLL_DECL asio::awaitable<std::vector<bytes>> group_state::read_listed(const arrival& mine, std::vector<std::size_t> lengths, etcd::revision at) {
-    const auto prefix = keys_.blocks(mine.sequence);
-    const auto longest = *std::max_element(lengths.begin(), lengths.end());
-    std::vector<std::optional<bytes>> found(lengths.size());
-    etcd::range_request request(etcd::prefix(prefix));
-    request.limit = static_cast<std::int64_t>(std::max<std::size_t>(1, read_limit / longest));
-    request.revision = at;
-    for (bool more = true; more;) {
-        const call_options options{.timeout = std::max<duration>(mine.deadline - core().now(), std::chrono::milliseconds(1))};
-        const auto page = co_await client_.range(request, options);
-        more = page.more && !page.kvs.empty();
-        for (const auto& kv : page.kvs)
-            if (const auto rank = key_layout::rank_behind(prefix, kv.key); rank && *rank < size_)
-                found[static_cast<std::size_t>(*rank)] = to_bytes(kv.value);
-        if (more) request.keys.key = page.kvs.back().key + '\0';
+ETCDCOLL_DECL asio::awaitable<std::vector<bytes>> group_state::read_listed(const arrival& mine, release_record release, etcd::revision at) {
+    std::vector<std::optional<bytes>> found(release.lengths.size());
+    for (const bool large : {false, true}) {
+        const auto prefix = large ? keys_.large_blocks(mine.sequence) : keys_.blocks(mine.sequence);
+        const auto longest = large ? *std::max_element(release.lengths.begin(), release.lengths.end()) : share();
+        etcd::range_request request(etcd::prefix(prefix));
+        request.limit = static_cast<std::int64_t>(std::max<std::size_t>(1, read_limit / std::max<std::size_t>(longest, 1)));
+        request.revision = at;
+        for (bool more = true; more;) {
+            const call_options options{.timeout = std::max<duration>(mine.deadline - core().now(), std::chrono::milliseconds(1))};
+            auto page = co_await client_.range(request, options);
+            more = page.more && !page.kvs.empty();
+            if (more) request.keys.key = page.kvs.back().key + '\0';
+            for (auto& kv : page.kvs) {
+                const auto rank = key_layout::rank_behind(prefix, kv.key);
+                const auto index = static_cast<std::size_t>(rank.value_or(0));
+                if (rank && *rank < size_ && (release.lengths[index] > share()) == large) found[index] = to_bytes(kv.value);
+            }
+        }
     }
     std::vector<bytes> result;
     for (std::size_t rank = 0; rank < found.size(); ++rank) {
-        if (!found[rank] || found[rank]->size() != lengths[rank])
+        if (!found[rank] || found[rank]->size() != release.lengths[rank])
             throw error(errc::corrupt, title(mine) + ": the block of rank " + std::to_string(rank) + " is not what was released");
         result.push_back(std::move(*found[rank]));
     }

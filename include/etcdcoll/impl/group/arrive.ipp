@@ -1,10 +1,17 @@
 #pragma once
 
+#include <etcdcoll/impl/group/collective_marks.hpp>
 #include <etcdcoll/impl/group/group_state.hpp>
 
 namespace etcdcoll::detail {
 
 // What every collective has in common: the number, the arrival (one transaction, safe to repeat), the wait for the release.
+
+/// How often a log line says who is missing. In large groups less often, since every rank that waits reads all arrivals for it.
+ETCDCOLL_DECL duration notice_interval(int size) { return std::chrono::seconds(10) * std::max(1, size / 64); }
+/// The reply of a rank's own transaction follows the event that it caused within microseconds; it is waited for this long, as it says what the
+/// next arrival compares.
+inline constexpr std::chrono::milliseconds reply_limit{100};
 
 ETCDCOLL_DECL arrival group_state::begin(const char* op, collective_options options, std::string at) {
     if (left_) throw error(errc::closed, "group \"" + name_ + "\": this rank has left it");
@@ -13,7 +20,7 @@ ETCDCOLL_DECL arrival group_state::begin(const char* op, collective_options opti
     mine.op = op;
     mine.at = std::move(at);
     mine.started = core().now();
-    mine.deadline = mine.started + (options.timeout > duration::zero() ? options.timeout : options_.timeout);
+    mine.deadline = mine.started + std::min<duration>(options.timeout > duration::zero() ? options.timeout : options_.timeout, longest_timeout);
     return mine;
 }
 
@@ -30,17 +37,16 @@ ETCDCOLL_DECL etcd::txn_request group_state::arrival_request(const arrival& mine
     const auto signature = std::to_string(mine.sequence) + ' ' + mine.op;
     const auto before = static_cast<std::int64_t>(mine.sequence - 1) * size_; // arrivals of all collectives before this one
     const auto counted = etcd::put(keys_.count(), signature, lease);
-    const arrival_record record{mine.sequence, mine.op, mine.at};
+    const arrival_record record{mine.sequence, mine.op, mine.at, mine.block ? mine.block->size() : 0};
 
-    const end_record mismatch{end_record::kind::mismatch, rank_, record, {}, {}};
-    auto neither = etcd::when(etcd::version(keys_.count()) > 0).then(etcd::put(keys_.end(), encode(mismatch), lease));
-    auto first = etcd::when(etcd::version(keys_.count()) == before).then(counted).otherwise(std::move(neither));
-    auto middle = etcd::when(etcd::value(keys_.count()) == signature).then(counted).otherwise(std::move(first));
-    auto last = etcd::when(etcd::value(keys_.count()) == signature, etcd::version(keys_.count()) == before + size_ - 1)
-                    .otherwise(std::move(middle));
+    // A value compare with an absent key never holds, so the first arrival of all counts as well. Absent later, when its last writer has gone, the
+    // count begins anew, but cannot get as far as this collective's number without that rank.
+    const auto neither = etcd::when(etcd::value(keys_.count()) != signature, etcd::version(keys_.count()) != before).otherwise(counted);
+    auto last = etcd::when(etcd::value(keys_.count()) == signature, etcd::version(keys_.count()) == before + size_ - 1).otherwise(neither);
     last.success.emplace_back(counted);
     if (mine.block) {
         last.success.emplace_back(etcd::get(etcd::prefix(keys_.blocks(mine.sequence))));
+        last.success.emplace_back(etcd::get(etcd::prefix(keys_.arrivals())));
     } else {
         last.success.emplace_back(etcd::put(keys_.release(), encode_release_head(mine.sequence, false, {}), lease));
     }
@@ -49,134 +55,155 @@ ETCDCOLL_DECL etcd::txn_request group_state::arrival_request(const arrival& mine
     request.compares = own_guards();
     request.compares.push_back(etcd::mod_revision(keys_.arrival(rank_)) == arrival_changed_);
     request.success.emplace_back(etcd::put(keys_.arrival(rank_), encode(record), lease));
-    if (mine.block) request.success.emplace_back(etcd::put(keys_.block(mine.sequence, rank_), *mine.block, lease));
-    request.success.emplace_back(std::move(last)); // behind the block, which its range has to see
-    for (const auto& key : {keys_.arrival(rank_), keys_.member(rank_), keys_.end(), keys_.count()})
-        request.failure.emplace_back(etcd::get(key));
-    if (mine.block) request.failure.emplace_back(etcd::get(etcd::prefix(keys_.blocks(mine.sequence))));
+    if (mine.block) {
+        const bool large = mine.block->size() > share();
+        request.success.emplace_back(etcd::put(keys_.block(mine.sequence, rank_), large ? std::string() : *mine.block, lease));
+        if (large) request.success.emplace_back(etcd::put(keys_.large_block(mine.sequence, rank_), *mine.block, lease));
+    }
+    request.success.emplace_back(std::move(last)); // behind the block and the arrival, which its ranges have to see
     return request;
 }
 
-ETCDCOLL_DECL std::vector<std::string> group_state::blocks_of(const std::vector<etcd::key_value>& listing, const std::string& prefix) const {
-    std::vector<std::string> blocks(static_cast<std::size_t>(size_));
-    for (const auto& kv : listing)
-        if (const auto rank = key_layout::rank_behind(prefix, kv.key); rank && *rank < size_) blocks[static_cast<std::size_t>(*rank)] = kv.value;
-    return blocks;
+// What stands in the way of an arrival. Not read by the arrival itself: each operation of a transaction costs etcd, also one that is not run.
+ETCDCOLL_DECL etcd::txn_request group_state::look_request() const {
+    etcd::txn_request request;
+    for (const auto& key : {keys_.arrival(rank_), keys_.member(rank_), keys_.end(), keys_.count()})
+        request.success.emplace_back(etcd::get(key));
+    return request;
 }
 
-// Nothing while it does not say that this rank has arrived: the loss that prevents it comes by the watch.
-ETCDCOLL_DECL std::optional<arrival_result> group_state::read_arrival(const arrival& mine, const etcd::txn_response& reply) {
-    if (!reply.succeeded) return read_guard_failure(mine, reply);
+ETCDCOLL_DECL group_state::step group_state::read_arrival(const arrival& mine, const etcd::txn_response& reply) {
+    if (!reply.succeeded) return step::look;
     arrival_changed_ = reply.header.revision;
-    arrival_result result;
     const auto& last = std::get<etcd::txn_response>(reply.responses.back());
-    if (last.succeeded) {
-        result.last = true;
-        if (mine.block) {
-            const auto& listing = std::get<etcd::range_response>(last.responses.at(1));
-            result.blocks = blocks_of(listing.kvs, keys_.blocks(mine.sequence));
-        } else {
-            view_.note_release(release_record{mine.sequence, false, {}, {}}, reply.header.revision);
-        }
-        return result;
+    if (last.succeeded && mine.block) {
+        read_blocks(std::get<etcd::range_response>(last.responses.at(1)).kvs, std::get<etcd::range_response>(last.responses.at(2)).kvs, mine);
+        return step::publish;
     }
-    const auto& middle = std::get<etcd::txn_response>(last.responses.at(0));
-    if (middle.succeeded) return result;
-    const auto& first = std::get<etcd::txn_response>(middle.responses.at(0));
-    if (first.succeeded) return result;
-    const auto& neither = std::get<etcd::txn_response>(first.responses.at(0));
-    if (neither.succeeded)
-        view_.note_end(end_record{end_record::kind::mismatch, rank_, {mine.sequence, mine.op, mine.at}, {}, {}}, reply.header.revision);
-    return result; // count is gone with the lease of its last writer: so is that member
+    if (last.succeeded) {
+        view_.note_release(release_record{mine.sequence, false, {}, {}}, reply.header.revision);
+        return step::wait;
+    }
+    return std::get<etcd::txn_response>(last.responses.at(0)).succeeded ? step::mismatch : step::wait;
 }
 
-ETCDCOLL_DECL std::optional<arrival_result> group_state::read_guard_failure(const arrival& mine, const etcd::txn_response& reply) {
+ETCDCOLL_DECL group_state::step group_state::read_look(const arrival& mine, const etcd::txn_response& reply) {
     const auto* arrived = key_read(reply, 0);
     const auto* member = key_read(reply, 1);
     const auto* end = key_read(reply, 2);
     const auto* count = key_read(reply, 3);
     if (end != nullptr) view_.note_end(decode_end(end->key, end->value), end->mod_revision);
-    if (member == nullptr || member->create_revision != member_created_) {
-        fail_with(error(errc::lease_lost, "group \"" + name_ + "\": rank " + std::to_string(rank_) +
-                                              " is no member any more: its lease was lost, or a new epoch has begun"));
-        return std::nullopt;
-    }
-    if (arrived == nullptr || decode_arrival(arrived->key, arrived->value).sequence != mine.sequence) return std::nullopt;
+    // No member any more: the watch says whether it was the lease or a new epoch.
+    if (end != nullptr || member == nullptr || member->create_revision != member_created_ || arrived == nullptr) return step::wait;
 
-    // An earlier attempt did it, and its reply was lost.
     arrival_changed_ = arrived->mod_revision;
-    arrival_result result;
+    const auto sequence = decode_arrival(arrived->key, arrived->value).sequence;
+    // The arrival at the collective before, whose reply never came: now it is known what to compare.
+    if (sequence + 1 == mine.sequence) return step::arrive;
+    if (sequence != mine.sequence) throw error(errc::corrupt, title(mine) + ": key \"" + arrived->key + "\" was changed by another process");
+    // An earlier attempt did it, and its reply was lost.
     const auto full = static_cast<std::int64_t>(mine.sequence) * size_;
-    result.last = mine.block && count != nullptr && count->version == full && count->mod_revision == arrived->mod_revision;
-    if (result.last) {
-        const auto& listing = std::get<etcd::range_response>(reply.responses.at(4));
-        result.blocks = blocks_of(listing.kvs, keys_.blocks(mine.sequence));
-    }
-    return result;
+    const bool last = mine.block && count != nullptr && count->version == full && count->mod_revision == arrived->mod_revision;
+    return last ? step::read_blocks : step::wait;
 }
 
 ETCDCOLL_DECL bool worth_repeating(errc reason) {
-    return reason == errc::timed_out || reason == errc::connection_failed || reason == errc::unavailable || reason == errc::outcome_unknown ||
-           reason == errc::bad_reply;
+    return reason == errc::timed_out || reason == errc::connection_failed || reason == errc::unavailable || reason == errc::outcome_unknown;
 }
 
-// Made in short calls, so that the end of the epoch is noticed in between also while etcd does not answer. Nothing when the collective was
-// released, or the epoch ended, meanwhile.
-ETCDCOLL_DECL asio::awaitable<std::optional<etcd::txn_response>> group_state::guarded_txn(etcd::txn_request request, const arrival& mine) {
-    const auto slice = core().values().attempt_timeout;
-    while (!view_.is_released(mine.sequence) && !view_.broken() && !failure_) {
-        const auto left = mine.deadline - core().now();
-        if (left <= duration::zero()) break;
-        const call_options options{.timeout = std::min(slice, left), .guarded = true};
-        std::optional<error> failed;
-        try {
-            auto reply = co_await client_.txn(request, options);
-            co_return reply;
-        } catch (const error& failure) {
-            failed.emplace(failure);
-        }
-        if (!worth_repeating(failed->reason())) throw error(*failed);
-        last_trouble_ = failed->what();
-    }
-    co_return std::nullopt;
-}
-
-ETCDCOLL_DECL asio::awaitable<arrival_result> group_state::arrive(const arrival& mine) {
-    const auto request = arrival_request(mine);
-    auto reply = co_await guarded_txn(request, mine);
-    std::optional<arrival_result> result;
-    if (reply) result = read_arrival(mine, *reply);
-    co_return result.value_or(arrival_result{});
-}
-
-// Returns when this rank may go on; throws what prevents it, by the deadline.
-ETCDCOLL_DECL asio::awaitable<void> group_state::wait_release(const arrival& mine) {
+// Arrives and returns when this rank may go on; throws what prevents it, by the deadline.
+ETCDCOLL_DECL asio::awaitable<void> group_state::meet(const arrival& mine) {
     const auto grace = std::min<duration>(std::chrono::milliseconds(500), (mine.deadline - mine.started) / 5);
     const auto diagnosis = mine.deadline - grace; // the names of the missing are read before the deadline, not after it
-    auto notice = mine.started + std::chrono::seconds(10);
+    auto notice = mine.started + notice_interval(size_);
     std::map<int, arrival_record> seen;
     bool diagnosed = false;
+
+    request_mark request(*this);
+    step sent = step::arrive;
+    request.send(arrival_request(mine), mine.deadline);
     while (!view_.is_released(mine.sequence)) {
         if (failure_ || view_.broken()) co_await fail(mine);
+        if (request.done()) {
+            const step next = read_reply(mine, sent, request);
+            if (next == step::mismatch) co_await end_by_mismatch(mine);
+            if (next != step::wait && next != step::mismatch) {
+                sent = next;
+                request.send(next_request(mine, next), mine.deadline);
+            }
+            continue;
+        }
         const auto now = core().now();
         if (now >= mine.deadline) {
             co_await fail_late(mine, seen);
             continue;
         }
-        const bool look = !diagnosed && now >= diagnosis;
-        if (look || now >= notice) {
-            diagnosed = diagnosed || look;
-            if (now >= notice) notice += std::chrono::seconds(10);
-            const auto limit = std::min(mine.deadline, core().now() + std::chrono::seconds(1));
-            auto newest = co_await read_arrivals(limit, etcd::revision());
-            if (!newest.empty()) seen = std::move(newest);
-            if (!look) log_waiting(mine, seen);
+        const bool last_look = !diagnosed && now >= diagnosis;
+        if (last_look || now >= notice) {
+            if (last_look) diagnosed = true;
+            if (now >= notice) notice = now + notice_interval(size_);
+            co_await say_who_is_missing(mine, seen, !last_look);
             continue;
         }
         const auto next = std::min(diagnosed ? mine.deadline : diagnosis, notice);
         const bool woken = co_await changed_.wait_until(std::min(next, mine.deadline));
         static_cast<void>(woken);
     }
+    const auto enough = core().now() + reply_limit;
+    while (request.under_way() && core().now() < enough) {
+        const bool woken = co_await changed_.wait_until(enough);
+        static_cast<void>(woken);
+    }
+    if (!request.done() || sent != step::arrive) co_return;
+    try {
+        const auto reply = request.take();
+        if (reply.succeeded) arrival_changed_ = reply.header.revision;
+    } catch (const std::exception&) { // the release says that it was counted; the next arrival looks at its revision
+    }
+}
+
+ETCDCOLL_DECL group_state::step group_state::read_reply(const arrival& mine, step sent, request_mark& request) {
+    try {
+        const auto reply = request.take();
+        switch (sent) {
+        case step::arrive: return read_arrival(mine, reply);
+        case step::look: return read_look(mine, reply);
+        case step::publish: read_publication(mine, reply); break;
+        case step::read_blocks:
+            read_blocks(std::get<etcd::range_response>(reply.responses.at(0)).kvs, std::get<etcd::range_response>(reply.responses.at(1)).kvs, mine);
+            return step::publish;
+        case step::wait:
+        case step::mismatch: break; // nothing is sent for these
+        }
+    } catch (const error& failure) {
+        if (!worth_repeating(failure.reason())) throw;
+        last_trouble_ = failure.what(); // the client has tried until the deadline
+    }
+    return step::wait;
+}
+
+ETCDCOLL_DECL etcd::txn_request group_state::next_request(const arrival& mine, step next) {
+    switch (next) {
+    case step::look: return look_request();
+    case step::read_blocks: return blocks_request(mine);
+    case step::publish: return publish_request(mine);
+    default: return arrival_request(mine);
+    }
+}
+
+// Reads who has arrived, for the error's sentence and, aloud, for the log.
+ETCDCOLL_DECL asio::awaitable<void> group_state::say_who_is_missing(const arrival& mine, std::map<int, arrival_record>& seen, bool aloud) {
+    if (aloud && !core().log().enabled(log_level::warning)) co_return;
+    const auto limit = std::min(mine.deadline, core().now() + std::chrono::seconds(1));
+    auto newest = co_await read_arrivals(limit, etcd::revision());
+    if (!newest.empty()) seen = std::move(newest);
+    if (!aloud || view_.is_released(mine.sequence)) co_return;
+
+    const auto missing = not_arrived(mine, seen);
+    const auto waited = seconds_text(core().now() - mine.started);
+    const auto who = seen.empty() || missing.empty() ? "etcd (" + waited + ") " + trouble()
+                                                     : ranks_text(missing) + " of " + std::to_string(size_) + " (" + waited + "; " + reasons(missing, seen) + ")";
+    core().log().write(log_level::warning, title(mine) + ": waiting for " + who);
 }
 
 } // namespace etcdcoll::detail

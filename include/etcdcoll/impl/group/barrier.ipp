@@ -14,9 +14,7 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::barrier(collective_options opti
     if (size_ == 1) co_return;
 
     const cancel_mark cancelling(*this, mine);
-    const auto arrived = co_await arrive(mine);
-    static_cast<void>(arrived);
-    co_await wait_release(mine);
+    co_await meet(mine);
 }
 
 } // namespace etcdcoll::detail

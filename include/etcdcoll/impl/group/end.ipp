@@ -7,8 +7,6 @@
 
 namespace etcdcoll::detail {
 
-std::string ranks_text(const std::vector<int>& ranks);
-
 // How an epoch ends for this rank, and the sentence that says so.
 
 /// How much later than its deadline a collective may end, for etcd to decide which was first.
@@ -34,13 +32,22 @@ ETCDCOLL_DECL void group_state::fail_with(const error& why) {
 
 // Throws. What came first is the cause; what followed (everybody leaves) is not.
 ETCDCOLL_DECL asio::awaitable<void> group_state::fail(const arrival& mine) {
-    if (view_.losses().empty() && !view_.end()) throw error(*failure_);
-    const bool lost = !view_.losses().empty() && (!view_.end() || view_.losses().front().at < view_.end()->at);
-    if (failure_ && failure_->reason() == errc::lease_lost) throw error(*failure_);
+    if (failure_) throw error(*failure_);
+    const auto& losses = view_.losses();
+    // A loss that is known from a listing only has no place in the order: an end that somebody put says more.
+    const bool lost = !losses.empty() && (!view_.end() || (losses.front().at && losses.front().at < view_.end()->at));
     if (lost) co_await fail_lost(mine);
+    if (!view_.end()) fail_evicted();
     const auto ending = view_.end()->record;
     if (ending.why == end_record::kind::mismatch) co_await fail_mismatch(mine, ending);
     fail_ended(mine, ending);
+}
+
+ETCDCOLL_DECL void group_state::fail_evicted() {
+    if (session_->lost()) throw error(*session_->lost());
+    throw error(errc::lease_lost, "group \"" + name_ + "\": rank " + std::to_string(rank_) +
+                                      " is no member any more: its lease was revoked, or epoch " + std::to_string(epoch_) +
+                                      " is over and a new one has begun without it");
 }
 
 ETCDCOLL_DECL void group_state::fail_ended(const arrival& mine, const end_record& ending) {
@@ -143,15 +150,10 @@ ETCDCOLL_DECL std::string group_state::reasons(const std::vector<int>& missing, 
     return text;
 }
 
-ETCDCOLL_DECL void group_state::log_waiting(const arrival& mine, const std::map<int, arrival_record>& seen) {
-    if (!core().log().enabled(log_level::warning)) return;
-    const auto missing = not_arrived(mine, seen);
-    const auto waited = seconds_text(core().now() - mine.started);
-    if (missing.empty() || seen.empty())
-        core().log().write(log_level::warning, title(mine) + ": waiting for etcd (" + waited + ") " + last_trouble_);
-    else
-        core().log().write(log_level::warning,
-                           title(mine) + ": waiting for " + ranks_text(missing) + " of " + std::to_string(size_) + " (" + waited + "; " + reasons(missing, seen) + ")");
+// What keeps this rank from etcd, as far as it is known.
+ETCDCOLL_DECL std::string group_state::trouble() const {
+    const auto& watching = client_.core()->watches()->trouble();
+    return watching.empty() ? last_trouble_ : "watch: " + watching;
 }
 
 // Whether the time was up before the last rank arrived is decided in etcd, so that all ranks see the same. Returns where the release was first.
@@ -159,13 +161,12 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_late(const arrival& mine, 
     error_context context;
     context.call = mine.op;
     auto text = "timed out after " + seconds_text(mine.deadline - mine.started);
-    if (seen.empty()) {
-        text += ", and etcd does not say who is missing";
-        if (!last_trouble_.empty()) text += " (" + last_trouble_ + ")";
+    if (!seen.empty()) context.ranks = not_arrived(mine, seen);
+    if (!context.ranks.empty()) {
+        text += ", missing " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons(context.ranks, seen) + ")";
     } else {
-        context.ranks = not_arrived(mine, seen);
-        if (!context.ranks.empty())
-            text += ", missing " + ranks_text(context.ranks) + " of " + std::to_string(size_) + " (" + reasons(context.ranks, seen) + ")";
+        text += seen.empty() ? ", and etcd does not say who is missing" : ", though all ranks have arrived: the release did not come";
+        if (const auto why = trouble(); !why.empty()) text += " (" + why + ")";
     }
     const end_record record{end_record::kind::timeout, rank_, {mine.sequence, mine.op, mine.at}, text, context.ranks};
     const call_options options{.timeout = late_limit, .guarded = true};
@@ -189,6 +190,14 @@ ETCDCOLL_DECL void group_state::give_up(const arrival& mine, const std::string& 
     end_epoch(record);
 }
 
+// This rank has called another collective than the one under way, and was not counted: says so to all.
+ETCDCOLL_DECL asio::awaitable<void> group_state::end_by_mismatch(const arrival& mine) {
+    const end_record record{end_record::kind::mismatch, rank_, {mine.sequence, mine.op, mine.at}, {}, {}};
+    const call_options options{.timeout = std::max<duration>(mine.deadline - core().now(), std::chrono::milliseconds(1)), .guarded = true};
+    const bool decided = co_await put_end(record, std::nullopt, options);
+    static_cast<void>(decided);
+}
+
 // Nobody waits for it: where etcd cannot be reached, the others have their own deadlines.
 ETCDCOLL_DECL void group_state::end_epoch(end_record record) {
     asio::co_spawn(core().strand(), put_end_alone(shared_from_this(), std::move(record)), asio::detached);
@@ -196,8 +205,12 @@ ETCDCOLL_DECL void group_state::end_epoch(end_record record) {
 
 ETCDCOLL_DECL asio::awaitable<void> group_state::put_end_alone([[maybe_unused]] std::shared_ptr<group_state> self, end_record record) {
     const call_options options{.guarded = true};
-    const bool decided = co_await put_end(std::move(record), std::nullopt, options);
-    static_cast<void>(decided);
+    try {
+        const bool decided = co_await put_end(std::move(record), std::nullopt, options);
+        static_cast<void>(decided);
+    } catch (const std::exception& failure) {
+        core().log().write(log_level::warning, "group \"" + name_ + "\": the others could not be told that it was aborted: " + failure.what());
+    }
 }
 
 ETCDCOLL_DECL etcd::revision group_state::release_changed() const { return view_.release() ? view_.release()->at : etcd::revision{}; }
@@ -243,10 +256,13 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::abort(std::string text) {
     if (!decided && failure_) throw error(*failure_);
 }
 
+// However it ends, this rank is no member any more, and its lease is not renewed.
 ETCDCOLL_DECL asio::awaitable<void> group_state::leave() {
     if (left_) co_return;
     left_ = true;
     stop_watch();
+    fail_with(error(errc::closed, "group \"" + name_ + "\": this rank has left it"));
+    const session_mark ending(*session_);
     if (session_->alive()) {
         // Tells an orderly end from a lost lease to those who still wait for this rank.
         auto request = etcd::when(etcd::create_revision(keys_.member(rank_)) == member_created_)
@@ -262,69 +278,10 @@ ETCDCOLL_DECL void group_state::stop() noexcept {
     left_ = true;
     stop_watch();
     if (session_) session_->stop();
-    changed_.notify_all();
-}
-
-// ---- the watch of the epoch -----------------------------------------------------------------------------------------------------
-
-class group_state::sink final : public watch_sink {
-public:
-    explicit sink(std::weak_ptr<group_state> group) : group_(std::move(group)) {}
-    void on_response(etcd::watch_response response) override {
-        if (const auto group = group_.lock()) group->on_events(response);
-    }
-    void on_failure(const error& failure) override {
-        if (const auto group = group_.lock()) group->on_watch_failure(failure);
-    }
-
-private:
-    std::weak_ptr<group_state> group_;
-};
-
-ETCDCOLL_DECL void group_state::start_watch(etcd::revision from) {
-    stop_watch();
-    etcd::watch_request request(etcd::prefix(keys_.watched()), from);
-    watch_id_ = core().watches()->add(std::move(request), std::make_shared<sink>(weak_from_this()));
-}
-
-ETCDCOLL_DECL void group_state::stop_watch() noexcept {
-    if (watch_id_ != 0) core().watches()->remove(std::exchange(watch_id_, 0));
-}
-
-ETCDCOLL_DECL void group_state::on_events(const etcd::watch_response& response) {
     try {
-        for (const auto& event : response.events) view_.apply(event);
-    } catch (const error& failure) { // a key of ours holds what no member writes
-        fail_with(failure);
-    }
-    changed_.notify_all();
-}
-
-ETCDCOLL_DECL void group_state::on_watch_failure(const error& failure) {
-    watch_id_ = 0;
-    if (left_) return;
-    if (failure.reason() != errc::compacted) {
-        fail_with(failure);
-        return;
-    }
-    asio::co_spawn(core().strand(), relist(shared_from_this()), asio::detached);
-}
-
-// The history in between is gone, but the keys themselves tell the state: releases and members stand until they are replaced.
-ETCDCOLL_DECL asio::awaitable<void> group_state::relist([[maybe_unused]] std::shared_ptr<group_state> self) {
-    while (!left_ && !failure_) {
-        std::optional<error> failed;
-        try {
-            const auto reply = co_await client_.range(etcd::prefix(keys_.watched()));
-            if (left_ || watch_id_ != 0) co_return;
-            view_.list(reply.kvs);
-            start_watch({reply.header.revision.value + 1});
-            changed_.notify_all();
-            co_return;
-        } catch (const error& failure) {
-            failed.emplace(failure);
-        }
-        if (!worth_repeating(failed->reason())) fail_with(*failed);
+        fail_with(error(errc::closed, "group \"" + name_ + "\": it was destroyed"));
+    } catch (...) { // no memory for the words
+        changed_.notify_all();
     }
 }
 

@@ -10,6 +10,7 @@
 #include <etcdcoll/impl/group/join.ipp>
 #include <etcdcoll/impl/group/options.ipp>
 #include <etcdcoll/impl/group/records.ipp>
+#include <etcdcoll/impl/group/watching.ipp>
 
 #include <boost/asio/post.hpp>
 

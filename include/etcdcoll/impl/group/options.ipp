@@ -107,13 +107,13 @@ ETCDCOLL_DECL group_options& group_options::ttl(std::chrono::seconds limit) {
 
 ETCDCOLL_DECL group_options& group_options::join_timeout(duration limit) {
     if (limit <= duration::zero()) throw error(errc::invalid_argument, "join_timeout must be longer than zero");
-    values_.join_timeout = limit;
+    values_.join_timeout = std::min<duration>(limit, detail::longest_timeout);
     return *this;
 }
 
 ETCDCOLL_DECL group_options& group_options::timeout(duration limit) {
     if (limit <= duration::zero()) throw error(errc::invalid_argument, "timeout must be longer than zero");
-    values_.timeout = limit;
+    values_.timeout = std::min<duration>(limit, detail::longest_timeout);
     return *this;
 }
 

@@ -39,6 +39,11 @@ public:
         return {found->get_string().data(), found->get_string().size()};
     }
 
+    std::size_t length(const char* name) const {
+        const auto* found = root_.get_object().if_contains(name);
+        return found != nullptr && found->is_int64() && found->get_int64() > 0 ? static_cast<std::size_t>(found->get_int64()) : 0;
+    }
+
     std::vector<int> numbers(const char* name) const {
         std::vector<int> result;
         const auto* found = root_.get_object().if_contains(name);
@@ -81,7 +86,9 @@ ETCDCOLL_DECL std::string encode(const member_record& record) {
 }
 
 ETCDCOLL_DECL std::string encode(const arrival_record& record) {
-    return records::serialized({{"seq", record.sequence}, {"op", record.op}, {"at", records::plain(record.at)}});
+    records::json::object object{{"seq", record.sequence}, {"op", record.op}, {"at", records::plain(record.at)}};
+    if (record.length != 0) object["len"] = record.length;
+    return records::serialized(object);
 }
 
 ETCDCOLL_DECL std::string encode(const end_record& record) {
@@ -130,6 +137,7 @@ ETCDCOLL_DECL arrival_record decode_arrival(std::string_view key, std::string_vi
     record.sequence = static_cast<std::uint64_t>(from.number("seq"));
     record.op = from.text("op");
     record.at = from.text("at");
+    record.length = from.length("len");
     return record;
 }
 

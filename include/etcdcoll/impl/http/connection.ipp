@@ -184,7 +184,8 @@ ETCDCOLL_DECL const endpoint& connection::peer() const noexcept { return state_-
 
 ETCDCOLL_DECL void connection::close() noexcept { state_->shut(); }
 
-ETCDCOLL_DECL bool connection::reusable() noexcept { return state_->usable && state_->in_step && state_->stream->quiet(); }
+ETCDCOLL_DECL bool connection::intact() const noexcept { return state_->usable && state_->in_step; }
+ETCDCOLL_DECL bool connection::reusable() noexcept { return intact() && state_->stream->quiet(); }
 
 ETCDCOLL_DECL int connection::stream_status() const noexcept {
     return state_->parser && state_->parser->is_header_done() ? state_->parser->reply().status : 0;

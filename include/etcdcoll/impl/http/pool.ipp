@@ -27,7 +27,7 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
         ~place() {
             auto& m = owner_->members[index_];
             if (link) std::erase(m.busy, link.get());
-            if (link && !owner_->closed && link->reusable()) m.idle.push_back(std::move(link));
+            if (link && !owner_->closed && link->intact()) m.idle.push_back(std::move(link));
             owner_->give_back(m);
         }
         std::unique_ptr<connection> link;
