@@ -24,27 +24,6 @@ namespace {
 
 using clock_type = std::chrono::steady_clock;
 
-// Lets the ranks of one test, all on one thread, wait for each other without etcd.
-class meeting {
-public:
-    explicit meeting(int expected) : expected_(expected) {}
-    asio::awaitable<void> wait() {
-        const auto executor = co_await asio::this_coro::executor;
-        if (!timer_) timer_ = std::make_unique<asio::steady_timer>(executor, clock_type::time_point::max());
-        if (++come_ == expected_) {
-            timer_->cancel();
-            co_return;
-        }
-        boost::system::error_code woken;
-        co_await timer_->async_wait(asio::redirect_error(asio::use_awaitable, woken));
-    }
-
-private:
-    int expected_;
-    int come_ = 0;
-    std::unique_ptr<asio::steady_timer> timer_;
-};
-
 asio::awaitable<void> wait_in_vain(group& joined, meeting& over) {
     co_await joined.barrier();
     if (joined.rank() == 2) {

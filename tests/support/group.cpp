@@ -2,8 +2,12 @@
 
 #include <etcdcoll/detail/key_layout.hpp>
 
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <catch2/catch_test_macros.hpp>
+
+#include <set>
 
 namespace etcdcoll::test {
 
@@ -67,6 +71,34 @@ bool wait_no_keys(const std::string& endpoint, const std::string& group, std::ch
     bool gone = false;
     run(until_no_keys(endpoint, group, std::chrono::steady_clock::now() + deadline, gone), deadline);
     return gone;
+}
+
+asio::awaitable<void> until_members(std::string endpoint, std::string group, std::size_t count) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto etcd = client_for(executor, endpoint);
+    const auto base = detail::key_layout("etcdcoll/groups", group).base();
+    const auto there = co_await etcd.range(etcd::prefix(base));
+    std::set<std::string> members;
+    const auto note = [&members](const etcd::key_value& kv) {
+        if (kv.key.find("/w/member/") != std::string::npos) members.insert(kv.key);
+    };
+    for (const auto& kv : there.kvs) note(kv);
+    auto changes = etcd.watch(etcd::watch_request(etcd::prefix(base), {there.header.revision.value + 1}));
+    while (members.size() < count) {
+        const auto change = co_await changes.next();
+        for (const auto& event : change.events) note(event.kv);
+    }
+}
+
+asio::awaitable<void> meeting::wait() {
+    const auto executor = co_await asio::this_coro::executor;
+    if (!timer_) timer_ = std::make_unique<asio::steady_timer>(executor, std::chrono::steady_clock::time_point::max());
+    if (++come_ == expected_) {
+        timer_->cancel();
+        co_return;
+    }
+    boost::system::error_code woken;
+    co_await timer_->async_wait(asio::redirect_error(asio::use_awaitable, woken));
 }
 
 asio::awaitable<std::string> expect_error(asio::awaitable<void> waiting, errc reason) {

@@ -5,6 +5,8 @@
 
 #include <etcdcoll/group.hpp>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -24,6 +26,21 @@ std::map<std::string, std::int64_t> keys_of(const std::string& endpoint, const s
 
 /// Waits until the group has no key any more (a lease may have to run out); false at the deadline.
 bool wait_no_keys(const std::string& endpoint, const std::string& group, std::chrono::milliseconds deadline);
+
+/// Returns when that many members of the group are there.
+asio::awaitable<void> until_members(std::string endpoint, std::string group, std::size_t count);
+
+/// Lets the ranks of one test, all on one thread, wait for each other without etcd.
+class meeting {
+public:
+    explicit meeting(int expected) : expected_(expected) {}
+    asio::awaitable<void> wait();
+
+private:
+    int expected_;
+    int come_ = 0;
+    std::unique_ptr<asio::steady_timer> timer_;
+};
 
 /// The message of the error that `waiting` ends with; fails the test when it does not, or with another code.
 asio::awaitable<std::string> expect_error(asio::awaitable<void> waiting, errc reason);
