@@ -16,8 +16,8 @@ std::string compare_version(const std::string& key, std::int64_t value, const ch
     return "{\"key\":\"" + key + "\"," + relation + "\"version\":" + std::to_string(value) + "}";
 }
 
-std::string compare_value(const std::string& key, const std::string& encoded) {
-    return "{\"key\":\"" + key + "\",\"target\":\"VALUE\",\"value\":\"" + encoded + "\"}";
+std::string compare_value(const std::string& key, const std::string& encoded, const char* relation = "") {
+    return "{\"key\":\"" + key + "\"," + relation + "\"target\":\"VALUE\",\"value\":\"" + encoded + "\"}";
 }
 
 std::string get(const std::string& key) { return "{\"request_range\":{\"key\":\"" + key + "\"}}"; }
@@ -27,7 +27,8 @@ std::string range(const std::string& key, const std::string& end) {
 }
 
 std::string transaction(const std::string& compares, const std::string& success, const std::string& failure) {
-    auto text = "{\"compare\":[" + compares + "],\"success\":[" + success + "]";
+    auto text = "{\"compare\":[" + compares + "]";
+    if (!success.empty()) text += ",\"success\":[" + success + "]";
     if (!failure.empty()) text += ",\"failure\":[" + failure + "]";
     return text + "}";
 }
@@ -54,6 +55,8 @@ floor_rank::floor_rank(floor_options options) : options_(std::move(options)), cl
     const auto& e = options_.epoch;
     const auto own = std::to_string(options_.rank);
     arrive_key_ = base64(e + "arrive/" + own);
+    arrivals_key_ = base64(e + "arrive/");
+    arrivals_end_ = base64(e + "arrive0");
     member_key_ = base64(e + "w/member/" + own);
     end_key_ = base64(e + "w/end");
     count_key_ = base64(e + "count");
@@ -84,31 +87,25 @@ void floor_rank::arrive(std::string_view op, bool with_block, std::string_view b
     const auto n = std::int64_t(options_.size);
     const auto set = s % 2;
     const auto seq = std::to_string(s);
-    const auto record = "{\"seq\":" + seq + ",\"op\":\"" + std::string(op) + "\",\"at\":\"collectives.cpp:100\"}";
+    auto record = "{\"seq\":" + seq + ",\"op\":\"" + std::string(op) + "\",\"at\":\"collectives.cpp:100\"";
+    if (!block.empty()) record += ",\"len\":" + std::to_string(block.size());
+    record += "}";
     const auto count = base64(seq + " " + std::string(op));
-    const auto mismatch =
-        base64("{\"kind\":\"mismatch\",\"rank\":" + std::to_string(options_.rank) + ",\"seq\":" + seq + ",\"op\":\"" +
-               std::string(op) + "\",\"at\":\"collectives.cpp:100\",\"text\":\"\",\"ranks\":[]}");
 
+    constexpr const char* differs = "\"result\":\"NOT_EQUAL\",";
     const auto put_count = put(count_key_, count);
-    const auto blocks = range(blocks_key_[set], blocks_end_[set]);
-    const auto same_call = compare_value(count_key_, count);
-    const auto wrong =
-        transaction(compare_version(count_key_, 0, "\"result\":\"GREATER\","), put(end_key_, mismatch), "");
-    const auto first = transaction(compare_version(count_key_, (s - 1) * n), put_count, nested(wrong));
-    const auto middle = transaction(same_call, put_count, nested(first));
+    const auto everything = range(blocks_key_[set], blocks_end_[set]) + "," + range(arrivals_key_, arrivals_end_);
+    const auto neither = transaction(compare_value(count_key_, count, differs) + "," + compare_version(count_key_, (s - 1) * n, differs), "", put_count);
     const auto last =
-        transaction(same_call + "," + compare_version(count_key_, s * n - 1),
-                    put_count + "," + (with_block ? blocks : put(release_key_, base64(seq + "\n"))), nested(middle));
+        transaction(compare_value(count_key_, count) + "," + compare_version(count_key_, s * n - 1),
+                    put_count + "," + (with_block ? everything : put(release_key_, base64(seq + "\n"))), nested(neither));
     auto success = put(arrive_key_, base64(record)) + ",";
     if (with_block) success += put(block_key_[set], base64(block)) + ",";
     success += nested(last);
-    auto failure = get(arrive_key_) + "," + get(member_key_) + "," + get(end_key_) + "," + get(count_key_);
-    if (with_block) failure += "," + blocks;
     const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," +
                         compare_version(end_key_, 0) + "," +
                         compare(arrive_key_, "MOD", "mod_revision", arrival_revision_);
-    client_.send("/v3/kv/txn", transaction(guards, success, failure));
+    client_.send("/v3/kv/txn", transaction(guards, success, ""));
     step_ = step::arriving;
 }
 
@@ -152,8 +149,7 @@ void floor_rank::publish(const std::string& reply) {
     const auto guards = compare(member_key_, "CREATE", "create_revision", member_revision_) + "," +
                         compare_version(end_key_, 0) + "," +
                         compare(release_key_, "MOD", "mod_revision", release_revision_);
-    const auto failure = get(release_key_) + "," + get(member_key_) + "," + get(end_key_);
-    client_.send("/v3/kv/txn", transaction(guards, put(release_key_, base64(value)), failure));
+    client_.send("/v3/kv/txn", transaction(guards, put(release_key_, base64(value)), get(release_key_)));
     step_ = step::publishing;
 }
 

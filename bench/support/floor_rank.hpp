@@ -64,7 +64,7 @@ private:
     std::unique_ptr<raw_watch> watch_;
 
     // Encoded keys.
-    std::string arrive_key_, member_key_, end_key_, count_key_, release_key_;
+    std::string arrive_key_, arrivals_key_, arrivals_end_, member_key_, end_key_, count_key_, release_key_;
     std::string block_key_[2], blocks_key_[2], blocks_end_[2];
 
     step step_ = step::done;
