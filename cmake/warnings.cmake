@@ -9,8 +9,8 @@ function(etcdcoll_own_target target)
         -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wcast-align -Wundef
         $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual;-Wold-style-cast;-Wextra-semi>)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-        # Wrong about std::string (GCC bug 105651) and, through the optimizer, about std::optional and std::variant.
-        target_compile_options(${target} PRIVATE -Wno-restrict -Wno-maybe-uninitialized)
+        # Wrong about std::string (GCC bug 105651), through the optimizer about std::optional and std::variant, and about how coroutine frames are allocated.
+        target_compile_options(${target} PRIVATE -Wno-restrict -Wno-maybe-uninitialized -Wno-mismatched-new-delete)
     endif()
     if(ETCDCOLL_WARNINGS_AS_ERRORS)
         target_compile_options(${target} PRIVATE -Werror)

@@ -4,7 +4,6 @@
 #include <etcdcoll/detail/lease_clock.hpp>
 #include <etcdcoll/impl/condition.hpp>
 #include <etcdcoll/impl/etcd/client_core.hpp>
-#include <etcdcoll/session.hpp>
 
 #include <functional>
 #include <optional>

@@ -64,9 +64,9 @@ ETCDCOLL_DECL client_options& client_options::connections(std::size_t most) {
     return *this;
 }
 
-ETCDCOLL_DECL client_options& client_options::reply_limit(std::size_t bytes) {
-    if (bytes < 64 * 1024) throw error(errc::invalid_argument, "reply_limit must be 64 KiB at least");
-    mine().reply_limit = bytes;
+ETCDCOLL_DECL client_options& client_options::reply_limit(std::size_t most) {
+    if (most < 64 * 1024) throw error(errc::invalid_argument, "reply_limit must be 64 KiB at least");
+    mine().reply_limit = most;
     return *this;
 }
 
