@@ -66,5 +66,6 @@ watch_message decode_watch(std::string_view line);
 } // namespace etcdcoll::etcd::codec
 
 #if defined(ETCDCOLL_HEADER_ONLY)
-#include <etcdcoll/impl/etcd/codec.ipp>
+#include <etcdcoll/impl/etcd/decode.ipp>
+#include <etcdcoll/impl/etcd/encode.ipp>
 #endif
