@@ -84,7 +84,7 @@ self_test() {
     h=include/etcdcoll
     try pass $h/group.hpp '#include <etcdcoll/session.hpp>' '#include <boost/asio/awaitable.hpp>' '// boost/beast, random_device'
     try pass $h/impl/http/x.ipp '#include <boost/beast/http.hpp>' '#include <etcdcoll/error.hpp>'
-    try pass $h/impl/clock.ipp 'auto t = std::chrono::steady_clock::now();'
+    try pass $h/impl/environment.ipp 'auto t = std::chrono::steady_clock::now();'
     try pass $h/json.hpp '#include <nlohmann/json.hpp>'
     try pass $h/etcdcoll.hpp '#include <etcdcoll/store.hpp>'
     try fail $h/session.hpp '#include <etcdcoll/group.hpp>'
@@ -93,7 +93,7 @@ self_test() {
     try fail $h/impl/http/x.ipp '#include <etcdcoll/detail/retry.hpp>'
     try fail $h/store.hpp '#include <etcdcoll/metadata.hpp>'
     try fail $h/group.hpp '#include <etcdcoll/store.hpp>'
-    try fail $h/detail/collector.hpp '#include <boost/asio/awaitable.hpp>'
+    try fail $h/detail/key_layout.hpp '#include <boost/asio/awaitable.hpp>'
     try fail $h/impl/group/barrier.ipp '#include <boost/beast/core.hpp>'
     try fail src/group.cpp '#include <boost/beast/core.hpp>'
     try fail $h/group.hpp '#include <nlohmann/json.hpp>'

@@ -8,6 +8,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <set>
+#include <utility>
 
 namespace etcdcoll::test {
 
@@ -91,14 +92,15 @@ asio::awaitable<void> until_members(std::string endpoint, std::string group, std
 }
 
 asio::awaitable<void> meeting::wait() {
-    const auto executor = co_await asio::this_coro::executor;
-    if (!timer_) timer_ = std::make_unique<asio::steady_timer>(executor, std::chrono::steady_clock::time_point::max());
     if (++come_ == expected_) {
-        timer_->cancel();
+        for (auto* each : std::exchange(waiting_, {})) each->cancel();
         co_return;
     }
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer turn(executor, std::chrono::steady_clock::time_point::max());
+    waiting_.push_back(&turn);
     boost::system::error_code woken;
-    co_await timer_->async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    co_await turn.async_wait(asio::redirect_error(asio::use_awaitable, woken));
 }
 
 asio::awaitable<std::string> expect_error(asio::awaitable<void> waiting, errc reason) {

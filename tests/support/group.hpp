@@ -39,7 +39,7 @@ public:
 private:
     int expected_;
     int come_ = 0;
-    std::unique_ptr<asio::steady_timer> timer_;
+    std::vector<asio::steady_timer*> waiting_; // each in the frame of its coroutine
 };
 
 /// The message of the error that `waiting` ends with; fails the test when it does not, or with another code.
