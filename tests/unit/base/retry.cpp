@@ -13,6 +13,7 @@ const retry::time_point start{1000s};
 const retry_policy policy{.attempt_limit = 1500ms, .first_backoff = 20ms, .last_backoff = 500ms};
 
 retry repeatable(std::size_t endpoints = 1) { return {policy, repeatability::repeatable, endpoints, start + 10s}; }
+retry guarded(std::size_t endpoints = 1) { return {policy, repeatability::guarded, endpoints, start + 10s}; }
 retry once(std::size_t endpoints = 1) { return {policy, repeatability::once, endpoints, start + 10s}; }
 
 } // namespace
@@ -38,6 +39,34 @@ TEST_CASE("retry: what must not be executed twice is never repeated once it may 
 TEST_CASE("retry: an unknown fate outranks the deadline") {
     auto write = once();
     CHECK(write.after(attempt_outcome::unknown, start + 20s, 0).what == retry::action::stop_unknown);
+}
+
+TEST_CASE("retry: what executes once however often it is sent is repeated, but its fate stays unknown until a whole reply") {
+    auto refused = guarded();
+    CHECK(refused.after(attempt_outcome::unknown, start, 0).what == retry::action::again);
+    CHECK(refused.after(attempt_outcome::final, start, 0).what == retry::action::stop_unknown);
+    auto rejected = guarded();
+    CHECK(rejected.after(attempt_outcome::unknown, start, 0).what == retry::action::again);
+    CHECK(rejected.after(attempt_outcome::rejected, start, 0).what == retry::action::again);
+    CHECK(rejected.after(attempt_outcome::not_sent, start + 20s, 0).what == retry::action::stop_unknown);
+    auto late = guarded();
+    CHECK(late.after(attempt_outcome::unknown, start + 20s, 0).what == retry::action::stop_unknown);
+    auto done = guarded();
+    CHECK(done.after(attempt_outcome::unknown, start, 0).what == retry::action::again);
+    CHECK(done.after(attempt_outcome::done, start, 0).what == retry::action::stop);
+}
+
+TEST_CASE("retry: a fate is unknown only of what was sent, and only where it matters") {
+    auto write = guarded();
+    CHECK(write.after(attempt_outcome::not_sent, start, 0).what == retry::action::again);
+    CHECK(write.after(attempt_outcome::final, start, 0).what == retry::action::stop);
+    auto never_sent = guarded();
+    CHECK(never_sent.after(attempt_outcome::not_sent, start + 20s, 0).what == retry::action::stop_late);
+    auto read = repeatable();
+    CHECK(read.after(attempt_outcome::unknown, start, 0).what == retry::action::again);
+    CHECK(read.after(attempt_outcome::final, start, 0).what == retry::action::stop);
+    auto slow = repeatable();
+    CHECK(slow.after(attempt_outcome::unknown, start + 20s, 0).what == retry::action::stop_late);
 }
 
 TEST_CASE("retry: what may be repeated is repeated until the deadline, never beyond it") {
@@ -78,5 +107,6 @@ TEST_CASE("retry: each endpoint is tried once without a pause, then the pause do
 TEST_CASE("retry: an attempt of a repeatable call is limited, a write gets all the time there is") {
     CHECK(repeatable().attempt_deadline(start) == start + 1500ms);
     CHECK(repeatable().attempt_deadline(start + 9s) == start + 10s);
+    CHECK(guarded().attempt_deadline(start) == start + 1500ms);
     CHECK(once().attempt_deadline(start) == start + 10s);
 }

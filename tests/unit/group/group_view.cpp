@@ -29,8 +29,8 @@ etcd::key_value member(int rank, std::int64_t revision) {
 etcd::event put(etcd::key_value value) { return {etcd::event::kind::put, std::move(value), std::nullopt}; }
 etcd::event erase(std::string key, std::int64_t revision) { return {etcd::event::kind::erase, kv(std::move(key), {}, revision), std::nullopt}; }
 
-group_view formed(int size) {
-    group_view view(keys(), size);
+group_view formed(int size, int own = -1) {
+    group_view view(keys(), size, own);
     for (int rank = 0; rank < size; ++rank) view.apply(put(member(rank, rank + 1)));
     return view;
 }
@@ -106,4 +106,56 @@ TEST_CASE("group_view: keys that are no member's, and ranks beyond the size, are
     view.apply(put(member(5, 9)));
     view.apply(erase(keys().member(5), 10));
     CHECK_FALSE(view.broken());
+}
+
+TEST_CASE("group_view: own eviction names no other that went at the same revision, whatever their order, and keeps who was lost before") {
+    const int own = GENERATE(0, 1, 3);
+    auto view = formed(4, own);
+    view.apply(erase(keys().member(2), 20));
+    for (const int rank : {0, 1, 3}) view.apply(erase(keys().member(rank), 25)); // a new epoch
+    CHECK(view.evicted());
+    CHECK(view.broken());
+    REQUIRE(view.losses().size() == 1);
+    CHECK(view.losses().front().rank == 2);
+    CHECK(view.losses().front().at.value == 20);
+}
+
+TEST_CASE("group_view: own eviction alone breaks the epoch, and who goes after it is not counted as lost") {
+    auto view = formed(3, 1);
+    view.apply(erase(keys().member(1), 20));
+    CHECK(view.evicted());
+    CHECK(view.broken());
+    view.apply(erase(keys().member(2), 21));
+    CHECK(view.losses().empty());
+}
+
+TEST_CASE("group_view: a listing without the own member says nothing about the others that are not in it") {
+    auto view = formed(3, 1);
+    view.list({});
+    CHECK(view.evicted());
+    CHECK(view.broken());
+    CHECK(view.losses().empty());
+}
+
+TEST_CASE("group_view: is never formed once it is broken") {
+    group_view lost(keys(), 2);
+    lost.apply(put(member(1, 2)));
+    lost.apply(erase(keys().member(1), 3));
+    lost.apply(put(member(0, 4)));
+    lost.apply(put(member(1, 5)));
+    CHECK(lost.broken());
+    CHECK_FALSE(lost.formed());
+
+    group_view ended(keys(), 2);
+    ended.apply(put(member(0, 2)));
+    ended.apply(put(kv(keys().end(), encode(detail::end_record{detail::end_record::kind::abort, 0, {}, "over", {}}), 3)));
+    ended.apply(put(member(1, 4)));
+    CHECK_FALSE(ended.formed());
+
+    group_view evicted(keys(), 2, 0);
+    evicted.apply(put(member(0, 2)));
+    evicted.apply(erase(keys().member(0), 3));
+    evicted.apply(put(member(1, 4)));
+    evicted.apply(put(member(0, 5)));
+    CHECK_FALSE(evicted.formed());
 }
