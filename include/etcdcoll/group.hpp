@@ -67,7 +67,8 @@ struct collective_options {
 
 /// One rank's membership of a group. Move-only. Any thread may call it; one collective at a time. Collectives are matched by call order:
 /// every rank makes the same calls in the same order. All keys it writes carry the lease of its session, so a rank that dies leaves nothing
-/// behind once the lease has run out; destroying a group that was not left has the same effect.
+/// behind once the lease has run out; destroying a group that was not left has the same effect. Like every I/O object, it must not outlive its
+/// execution context.
 ///
 /// Every collective:
 /// Errors:  timed_out (which ranks are missing, and what each was last seen doing), rank_lost (which), aborted (by whom, why),

@@ -89,6 +89,7 @@ asio::awaitable<void> interrupt(std::string name, interrupted_wait& plan, bool d
         plan.waiting.reset();
     } else {
         co_await plan.waiting->leave();
+        plan.waiting.reset(); // before its io_context
     }
 }
 

@@ -75,7 +75,8 @@ class client_core;
 namespace etcd {
 
 /// A handle to one pool of connections and one set of watch streams; copies share them, and the last one closes them. Any thread may use
-/// it: each call runs on a strand of the executor, and completes on the caller's executor.
+/// it: each call runs on a strand of the executor, and completes on the caller's executor. Like every I/O object, it must not outlive its
+/// execution context.
 ///
 /// Every call:
 /// Errors:  invalid_argument and too_large before any I/O; timed_out, connection_failed, unavailable, bad_reply; what etcd answers (refused,
