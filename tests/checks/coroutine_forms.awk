@@ -61,6 +61,7 @@ function check_suffix(i, n,    at, depth, c, prev, angle) {
     for (; i <= n; i++) {
         c = substr(code, i, 1)
         if (c == "{") { wrong(at, "a braced list or a lambda in what is awaited: name it first"); return }
+        if (c == "?") { wrong(at, "a ?: in what is awaited: name it first"); return }
         if (c == "}") { wrong(at, "co_await within braces: name its result first"); return }
         if (c == "[" && prev !~ /[A-Za-z0-9_)\]]/) { wrong(at, "a lambda in what is awaited: name it first"); return }
         if (c == "(" || c == "[") depth++

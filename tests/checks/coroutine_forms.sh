@@ -76,6 +76,7 @@ auto x =
     try fail 'co_await f({.opt = x});'
     try fail 'co_await f(json{{"a", 1}});'
     try fail 'co_await f([x] { return x; });'
+    try fail 'co_await f(a ? b() : c);'
     try fail 'co_await f(
     a,
     {"a", "b"});'

@@ -29,7 +29,8 @@ asio::awaitable<void> cut_everywhere(group& joined, collective call, fault_proxy
     co_await call(joined);
     co_await call(joined); // the numbers in the texts have grown to their length by then
     const auto length = where == part::request ? proxy.last_request_size("/v3/kv/txn") : proxy.last_response_size("/v3/kv/txn");
-    const auto rounds = co_await joined.allgather(joined.rank() == 0 ? length : 0);
+    const std::size_t mine = joined.rank() == 0 ? length : 0;
+    const auto rounds = co_await joined.allgather(mine);
     if (joined.rank() == 0) calls = 3;
     for (std::size_t k = 0; k <= rounds.at(0) + 8; ++k) {
         if (joined.rank() == 0) {

@@ -38,7 +38,8 @@ void refuse_a_third(group_options third, errc reason, std::string& text, const s
     bool over = false;
     const std::function<asio::awaitable<void>(group&)> body = [&](group& joined) -> asio::awaitable<void> {
         for (bool last = false; !last;) {
-            const auto all = co_await joined.allgather(over ? 1 : 0);
+            const int mine = over ? 1 : 0;
+            const auto all = co_await joined.allgather(mine);
             last = all.at(0) == 1;
         }
     };

@@ -76,7 +76,7 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_lost(const arrival& mine) 
     for (const auto& loss : losses) {
         context.ranks.push_back(loss.rank);
         if (!reasons.empty()) reasons += "; ";
-        reasons += std::to_string(loss.rank) + ": " + (loss.record.left ? "left the group" : "lease expired") + " on host " + loss.record.host + ", pid " +
+        reasons += std::to_string(loss.rank) + ": " + (loss.record.left ? "left the group" : loss.at ? "lease expired" : "gone") + " on host " + loss.record.host + ", pid " +
                    std::to_string(loss.record.pid);
         const auto last = seen.find(loss.rank);
         if (last != seen.end()) reasons += ", last seen in " + arrival_text(last->second);
