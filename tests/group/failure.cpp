@@ -182,7 +182,7 @@ asio::awaitable<void> cancel_one(group& joined, meeting& arrived) {
     detail::key_layout keys("etcdcoll/groups", joined.name());
     const auto root = co_await etcd.get(keys.root());
     keys.use_epoch(detail::decode_root(root->key, root->value).id);
-    auto changes = etcd.watch(etcd::watch_request(keys.count(), {1}));
+    auto changes = etcd.watch(etcd::watch_request(keys.count(), root->mod_revision));
     for (std::int64_t version = 0; version < 3;) {
         const auto change = co_await changes.next();
         version = change.events.back().kv.version;
@@ -191,6 +191,9 @@ asio::awaitable<void> cancel_one(group& joined, meeting& arrived) {
     boost::system::error_code woken;
     if (!ended) co_await end.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     CHECK(seen == errc::cancelled);
+    auto ends = etcd.watch(etcd::watch_request(keys.end(), root->mod_revision));
+    const auto put = co_await ends.next(); // the other rank could be faster, and be released
+    CHECK(put.events.size() == 1);
     co_await arrived.wait();
     const auto text = co_await expect_error(joined.barrier(), errc::aborted);
     CHECK_THAT(text, ContainsSubstring("aborted by rank 0"));

@@ -89,7 +89,8 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_lost(const arrival& mine) 
 // "rank 1 called barrier 4 (app.cpp:41) while ranks 0, 2 and 3 called allgather"
 ETCDCOLL_DECL asio::awaitable<void> group_state::fail_mismatch(const arrival& mine, end_record ending) {
     const auto limit = std::min(mine.deadline, core().now() + std::chrono::seconds(1));
-    auto seen = co_await read_arrivals(limit, etcd::revision());
+    // At the revision of the end: those who have read of it already may have left, and their arrivals with them.
+    auto seen = co_await read_arrivals(limit, view_.end()->at);
     seen[rank_] = arrival_record{mine.sequence, mine.op, mine.at};
     seen[ending.rank] = ending.what;
     std::map<std::string, std::vector<int>> others;
