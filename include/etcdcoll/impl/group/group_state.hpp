@@ -139,7 +139,7 @@ private:
     // watching.ipp
     void start_watch(etcd::revision from);
     void stop_watch() noexcept;
-    asio::awaitable<void> relist(std::shared_ptr<group_state> self);
+    asio::awaitable<void> relist(std::shared_ptr<group_state> self, etcd::revision at);
     void on_events(const etcd::watch_response& response);
     void on_watch_failure(const error& failure);
 

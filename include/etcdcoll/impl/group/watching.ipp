@@ -50,25 +50,31 @@ ETCDCOLL_DECL void group_state::on_watch_failure(const error& failure) {
         fail_with(failure);
         return;
     }
-    asio::co_spawn(core().strand(), relist(shared_from_this()), asio::detached);
+    asio::co_spawn(core().strand(), relist(shared_from_this(), etcd::revision(failure.context().compact_revision)), asio::detached);
 }
 
-// The history in between is gone, but the keys themselves tell the state: releases and members stand until they are replaced.
-ETCDCOLL_DECL asio::awaitable<void> group_state::relist([[maybe_unused]] std::shared_ptr<group_state> self) {
-    const etcd::range_request watched(etcd::prefix(keys_.watched()));
+// The history in between is gone, but the keys themselves tell the state: releases and members stand until they are replaced. Read where history
+// begins now, and watched from there, they also tell what came after it, in order: a release whose writer has left since would be missing today.
+ETCDCOLL_DECL asio::awaitable<void> group_state::relist([[maybe_unused]] std::shared_ptr<group_state> self, etcd::revision at) {
+    etcd::range_request watched(etcd::prefix(keys_.watched()));
     while (!left_ && !failure_) {
         std::optional<error> failed;
+        watched.revision = at;
         try {
             const auto reply = co_await client_.range(watched);
             if (left_ || watch_id_ != 0 || keys_.watched() != watched.keys.key) co_return; // what was asked for is not wanted any more
             view_.list(reply.kvs);
-            start_watch({reply.header.revision.value + 1});
+            start_watch({(at ? at : reply.header.revision).value + 1});
             changed_.notify_all();
             co_return;
         } catch (const error& failure) {
             failed.emplace(failure);
         } catch (const std::exception& failure) {
             failed.emplace(errc::closed, failure.what());
+        }
+        if (failed->reason() == errc::compacted && at) {
+            at = {}; // once more meanwhile: as things are today, then
+            continue;
         }
         if (!worth_repeating(failed->reason())) fail_with(*failed);
         last_trouble_ = failed->what();
