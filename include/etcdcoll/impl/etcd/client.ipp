@@ -243,6 +243,7 @@ inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatab
 inline constexpr call_spec keep_alive_call{"lease_keep_alive", "/v3/lease/keepalive", repeatability::repeatable};
 inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::repeatable};
 inline constexpr call_spec time_to_live_call{"lease_time_to_live", "/v3/lease/timetolive", repeatability::repeatable};
+inline constexpr call_spec lease_list_call{"lease_list", "/v3/lease/leases", repeatability::repeatable};
 
 // Keeps the core alive while it works: the handle may go meanwhile.
 template <class Reply>
@@ -373,6 +374,10 @@ ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_
 
 ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> client::lease_time_to_live(lease_id id, bool keys, call_options options) {
     return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), std::string(), options);
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_list_response> client::lease_list(call_options options) {
+    return detail::start<lease_list_response>(core_, detail::lease_list_call, codec::encode_lease_list(), std::string(), options);
 }
 
 ETCDCOLL_DECL watch client::watch(watch_request request) {

@@ -24,6 +24,7 @@ std::string encode(const txn_request& request);
 std::string encode_compact(revision at, bool physical);
 std::string encode_lease_grant(std::chrono::seconds ttl, lease_id id);
 std::string encode_lease(lease_id id);
+std::string encode_lease_list();
 std::string encode_time_to_live(lease_id id, bool keys);
 std::string encode_create(const watch_request& request, std::int64_t watch_id, revision start);
 std::string encode_cancel(std::int64_t watch_id);
@@ -39,6 +40,7 @@ void decode(std::string_view text, lease_grant_response& reply);
 void decode(std::string_view text, lease_keep_alive_response& reply);
 void decode(std::string_view text, lease_revoke_response& reply);
 void decode(std::string_view text, lease_time_to_live_response& reply);
+void decode(std::string_view text, lease_list_response& reply);
 
 struct server_error {
     int code = 0; ///< gRPC's numbering; 0 where the body was not etcd's JSON
