@@ -152,6 +152,7 @@ TEST_CASE("connection: says what a port speaks that is not HTTP/1") {
     CHECK_THAT(answered("\xff\xfe\xfd and words\r\n\r\n").result, StartsWith("bad reply: "));
     CHECK_THAT(answered("HTTP/3.0 200 OK\r\n\r\n").result, StartsWith("bad reply: "));
     CHECK_THAT(answered("HTTP/1.1 2000 OK\r\n\r\n").result, StartsWith("bad reply: "));
+    CHECK(answered("HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\n{}").result == "bad reply: status 99");
 }
 
 TEST_CASE("connection: bytes behind a reply, and a peer that closes, end its use") {

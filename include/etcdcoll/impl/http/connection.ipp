@@ -225,7 +225,7 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
         if (more) s.feed();
         while (s.parser->is_done() && s.parser->reply().status < 200) { // the next one may have come with it
             const int status = s.parser->reply().status;
-            if (status == 101 || ++informational > detail::informational_limit) s.refuse("status " + std::to_string(status));
+            if (status < 100 || status == 101 || ++informational > detail::informational_limit) s.refuse("status " + std::to_string(status));
             s.parser.emplace(s.caps, false);
             s.feed();
         }
