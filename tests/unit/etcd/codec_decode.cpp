@@ -84,6 +84,19 @@ TEST_CASE("codec: a reply without header.revision is not the whole reply") {
     CHECK(refused(R"({"result":{"header":{"raft_term":"2"},"TTL":"5"}})"));
 }
 
+TEST_CASE("codec: a revision is not negative, and another one can follow it") {
+    for (const auto* number : {"-1", "\"-6\"", "9223372036854775807", "\"9223372036854775807\""}) {
+        INFO(number);
+        CHECK(refused(R"({"header":{"revision":)" + std::string(number) + "}}"));
+        CHECK(refused(R"({"result":{"header":{"revision":)" + std::string(number) + "}}}"));
+        CHECK(refused_range(R"("kvs":[{"create_revision":)" + std::string(number) + "}]"));
+        CHECK(refused_range(R"("kvs":[{"mod_revision":)" + std::string(number) + "}]"));
+        CHECK_THROWS_AS(codec::decode_watch(R"({"result":{"header":{"raft_term":"2"},"watch_id":"3","canceled":true,"compact_revision":)" + std::string(number) + "}}"),
+                        codec::bad_reply);
+    }
+    CHECK(decoded<put_response>(R"({"header":{"revision":"9223372036854775806"}})").header.revision.value == INT64_MAX - 1);
+}
+
 TEST_CASE("codec: refuses what is not one JSON object") {
     const std::string whole = "{" + header + "}";
     for (std::size_t size = 0; size < whole.size(); ++size) CHECK(refused(whole.substr(0, size)));

@@ -8,6 +8,7 @@
 #include <boost/json/value.hpp>
 
 #include <charconv>
+#include <limits>
 #include <utility>
 
 namespace etcdcoll::etcd::codec {
@@ -68,6 +69,13 @@ template <class Integer> Integer integer(const json::object& from, std::string_v
     throw bad_reply(std::string(name) + " is not a number of its kind");
 }
 
+// The largest one is left out: what follows a revision has to be a revision too.
+ETCDCOLL_DECL revision read_revision(const json::object& from, std::string_view name) {
+    const auto value = integer<std::int64_t>(from, name);
+    if (value < 0 || value == std::numeric_limits<std::int64_t>::max()) throw bad_reply(std::string(name) + " is not a revision");
+    return {value};
+}
+
 ETCDCOLL_DECL bool boolean(const json::object& from, std::string_view name) {
     const auto* found = find(from, name);
     if (found == nullptr) return false;
@@ -102,7 +110,7 @@ ETCDCOLL_DECL response_header read_header(const json::object& from) {
     if (found == nullptr) return header;
     header.cluster_id = integer<std::uint64_t>(*found, "cluster_id");
     header.member_id = integer<std::uint64_t>(*found, "member_id");
-    header.revision.value = integer<std::int64_t>(*found, "revision");
+    header.revision = read_revision(*found, "revision");
     header.raft_term = integer<std::uint64_t>(*found, "raft_term");
     return header;
 }
@@ -111,8 +119,8 @@ ETCDCOLL_DECL key_value read_key_value(const json::object& from) {
     key_value kv;
     kv.key = bytes(from, "key");
     kv.value = bytes(from, "value");
-    kv.create_revision.value = integer<std::int64_t>(from, "create_revision");
-    kv.mod_revision.value = integer<std::int64_t>(from, "mod_revision");
+    kv.create_revision = read_revision(from, "create_revision");
+    kv.mod_revision = read_revision(from, "mod_revision");
     kv.version = integer<std::int64_t>(from, "version");
     kv.lease.value = integer<std::int64_t>(from, "lease");
     return kv;
@@ -276,7 +284,7 @@ ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
     message.created = boolean(*result, "created");
     message.canceled = boolean(*result, "canceled");
     message.fragment = boolean(*result, "fragment");
-    message.compact_revision.value = integer<std::int64_t>(*result, "compact_revision");
+    message.compact_revision = read_revision(*result, "compact_revision");
     message.cancel_reason = string(*result, "cancel_reason");
     message.response.header = read_header(*result);
     if (const auto* events = find_array(*result, "events")) {
