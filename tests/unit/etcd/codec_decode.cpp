@@ -184,6 +184,18 @@ TEST_CASE("codec: reads lease replies; a lease that is gone has no TTL, or -1") 
     CHECK(left.keys == std::vector<std::string>{"a", "b"});
 }
 
+TEST_CASE("codec: a time to live is none that etcd does not grant") {
+    for (const auto* number : {"-2", "9000000001", "\"9223372036854775807\"", "\"-9223372036854775808\"", "0.5"}) {
+        INFO(number);
+        const auto ttl = "," + std::string(R"("ID":"7","TTL":)") + number;
+        CHECK_THROWS_AS(decoded<lease_grant_response>("{" + header + ttl + "}"), codec::bad_reply);
+        CHECK_THROWS_AS(decoded<lease_keep_alive_response>(R"({"result":{)" + header + ttl + "}}"), codec::bad_reply);
+        CHECK_THROWS_AS(decoded<lease_time_to_live_response>("{" + header + ttl + "}"), codec::bad_reply);
+        CHECK_THROWS_AS(decoded<lease_time_to_live_response>("{" + header + R"(,"ID":"7","TTL":"1","grantedTTL":)" + number + "}"), codec::bad_reply);
+    }
+    CHECK(decoded<lease_grant_response>("{" + header + R"(,"ID":"7","TTL":"9000000000"})").ttl.count() == 9'000'000'000);
+}
+
 TEST_CASE("codec: reads the lines of a watch stream") {
     const auto created = codec::decode_watch(R"({"result":{)" + header + R"(,"created":true}})");
     CHECK(created.created);

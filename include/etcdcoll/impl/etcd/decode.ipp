@@ -76,6 +76,13 @@ ETCDCOLL_DECL revision read_revision(const json::object& from, std::string_view 
     return {value};
 }
 
+// No longer than etcd grants: so that it can be counted in nanoseconds.
+ETCDCOLL_DECL std::chrono::seconds read_ttl(const json::object& from, std::string_view name) {
+    const auto value = integer<std::int64_t>(from, name);
+    if (value < -1 || value > 9'000'000'000) throw bad_reply(std::string(name) + " is not a time to live");
+    return std::chrono::seconds(value);
+}
+
 ETCDCOLL_DECL bool boolean(const json::object& from, std::string_view name) {
     const auto* found = find(from, name);
     if (found == nullptr) return false;
@@ -194,13 +201,13 @@ ETCDCOLL_DECL void read(const json::object& from, compact_response& reply) { rep
 ETCDCOLL_DECL void read(const json::object& from, lease_grant_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.ttl = read_ttl(from, "TTL");
 }
 
 ETCDCOLL_DECL void read(const json::object& from, lease_keep_alive_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.ttl = read_ttl(from, "TTL");
 }
 
 ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) { reply.header = read_header(from); }
@@ -208,8 +215,8 @@ ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) 
 ETCDCOLL_DECL void read(const json::object& from, lease_time_to_live_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
-    reply.granted_ttl = std::chrono::seconds(integer<std::int64_t>(from, "grantedTTL"));
+    reply.ttl = read_ttl(from, "TTL");
+    reply.granted_ttl = read_ttl(from, "grantedTTL");
     if (const auto* list = find_array(from, "keys"))
         for (const auto& item : *list) reply.keys.push_back(raw_bytes(item, "keys"));
 }
