@@ -203,7 +203,7 @@ TEST_CASE("codec: reads the lines of a watch stream") {
     CHECK(created.response.header.revision.value == 6);
     const auto changes = codec::decode_watch(R"({"result":{)" + header + R"(,"watch_id":"3","fragment":true,"events":[)"
                                              R"({"kv":{"key":"YQ==","mod_revision":"5","value":"Yg=="},"prev_kv":{"key":"YQ==","value":"Yw=="}},)"
-                                             R"({"type":"DELETE","kv":{"key":"Yg==","mod_revision":"6"}},{"type":"PUT","kv":{}},{"type":1,"kv":{}}]}})");
+                                             R"({"type":"DELETE","kv":{"key":"Yg==","mod_revision":"6"}},{"type":"PUT","kv":{"mod_revision":6}},{"type":1,"kv":{"mod_revision":6}}]}})");
     CHECK(changes.watch_id == 3);
     CHECK(changes.fragment);
     REQUIRE(changes.response.events.size() == 4);
@@ -221,7 +221,10 @@ TEST_CASE("codec: reads the lines of a watch stream") {
     const auto refusal = codec::decode_watch(R"({"result":{)" + header + R"(,"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"why"}})");
     CHECK(refusal.watch_id == -1);
     CHECK(refusal.cancel_reason == "why");
-    for (const auto* line : {"", "{", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})"}) {
+    for (const auto* line : {"", "{", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})",
+                             R"({"result":{"created":true}})", R"({"result":{"header":{"revision":"0"},"created":true}})",
+                             R"({"result":{"events":[{"kv":{"mod_revision":"5"}}]}})", R"({"result":{"header":{"revision":"6"},"events":[{"kv":{"key":"YQ=="}}]}})",
+                             R"({"result":{"header":{"revision":"6"},"events":[{"type":"DELETE","kv":{"mod_revision":"0"}}]}})"}) {
         INFO(line);
         CHECK_THROWS_AS(codec::decode_watch(line), codec::bad_reply);
     }

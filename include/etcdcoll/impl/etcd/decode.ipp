@@ -274,6 +274,7 @@ ETCDCOLL_DECL event read_event(const json::object& from) {
     const auto* kv = find_object(from, "kv");
     if (kv == nullptr) throw bad_reply("an event without a key");
     result.kv = read_key_value(*kv);
+    if (!result.kv.mod_revision) throw bad_reply("an event without a revision");
     result.prev_kv = read_previous(from);
     return result;
 }
@@ -298,6 +299,9 @@ ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
         message.response.events.reserve(events->size());
         for (const auto& item : *events) message.response.events.push_back(read_event(as_object(item)));
     }
+    // A watch goes on behind the revision at which it was created: from 0, all of history would come.
+    const bool dated = (message.created && !message.canceled) || !message.response.events.empty();
+    if (dated && !message.response.header.revision) throw bad_reply("header.revision is missing");
     return message;
 }
 
