@@ -222,7 +222,8 @@ TEST_CASE("codec: reads the lines of a watch stream") {
     CHECK(refusal.watch_id == -1);
     CHECK(refusal.cancel_reason == "why");
     for (const auto* line : {"", "{", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})",
-                             R"({"result":{"created":true}})", R"({"result":{"header":{"revision":"0"},"created":true}})",
+                             R"({"result":{"header":{"revision":"6"},"events":[{"type":"TWIST","kv":{"mod_revision":"5"}}]}})",
+                             R"({"result":{"header":{"revision":"6"},"events":[{"type":2,"kv":{"mod_revision":"5"}}]}})", R"({"result":{"created":true}})", R"({"result":{"header":{"revision":"0"},"created":true}})",
                              R"({"result":{"events":[{"kv":{"mod_revision":"5"}}]}})", R"({"result":{"header":{"revision":"6"},"events":[{"kv":{"key":"YQ=="}}]}})",
                              R"({"result":{"header":{"revision":"6"},"events":[{"type":"DELETE","kv":{"mod_revision":"0"}}]}})"}) {
         INFO(line);

@@ -269,8 +269,11 @@ ETCDCOLL_DECL server_error decode_error(std::string_view text) {
 ETCDCOLL_DECL event read_event(const json::object& from) {
     event result;
     const auto* type = find(from, "type");
-    if (type != nullptr && type->is_string() && type->get_string() == "DELETE") result.type = event::kind::erase;
-    if (type != nullptr && type->is_int64() && type->get_int64() == 1) result.type = event::kind::erase;
+    if (type != nullptr && (*type == "DELETE" || *type == 1)) {
+        result.type = event::kind::erase;
+    } else if (type != nullptr && *type != "PUT" && *type != 0) {
+        throw bad_reply("an event of an unknown kind");
+    }
     const auto* kv = find_object(from, "kv");
     if (kv == nullptr) throw bad_reply("an event without a key");
     result.kv = read_key_value(*kv);
