@@ -257,7 +257,23 @@ TEST_CASE("codec: reads the errors of all versions, also inside streams, and the
         CHECK(read.message == message);
     }
     CHECK(codec::decode_error(std::string(100'000, 'x')).message.size() <= 200);
+    CHECK(codec::decode_error("a\rb\x1b[2Jc\x7f\xff").message == "a b [2Jc ?");
     const auto message = codec::decode_watch(R"({"error":{"grpc_code":14,"message":"etcdserver: no leader"}})");
     CHECK(message.is_error);
     CHECK(message.error.code == 14);
+}
+
+TEST_CASE("codec: a server's words are one line that can be read, however long they are") {
+    const auto code = [](const std::string& message) { return codec::decode_error(R"({"code":5,"message":")" + message + "\"}"); };
+    CHECK(code("two\\nlines\\u0000\\u001b[2J").message == "two lines  [2J");
+    CHECK(code("a\xc2\xa0z").message == "a\xc2\xa0z");
+    CHECK(code(std::string(100'000, 'x')).code == 5);
+    CHECK(code(std::string(100'000, 'x')).message == std::string(500, 'x') + "...");
+    std::string umlauts;
+    for (int i = 0; i < 1000; ++i) umlauts += "\xc3\xa4";
+    CHECK(code("x" + umlauts).message == "x" + umlauts.substr(0, 498) + "...");
+    const auto nested = codec::decode_error(R"({"error":{"code":14,"message":"a\tb"}})");
+    CHECK(nested.message == "a b");
+    CHECK(codec::decode_error(R"({"error":"a\tb"})").message == "a b");
+    CHECK(codec::decode_watch(R"({"result":{"canceled":true,"cancel_reason":"a\tb"}})").cancel_reason == "a b");
 }

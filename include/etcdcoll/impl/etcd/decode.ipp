@@ -245,11 +245,25 @@ ETCDCOLL_DECL void decode(std::string_view text, lease_keep_alive_response& repl
     if (!reply.header.revision) throw bad_reply("header.revision is missing");
 }
 
+// What goes into a sentence for people: one line, and no longer than one reads. UTF-8 is not cut within a character.
+ETCDCOLL_DECL std::string words(std::string text) {
+    constexpr std::size_t most = 500;
+    if (text.size() > most) {
+        auto end = most;
+        while (end != 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+        text.resize(end);
+        text += "...";
+    }
+    for (auto& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    return text;
+}
+
 ETCDCOLL_DECL server_error read_error(const json::object& from) {
     server_error result;
     result.code = integer<int>(from, "code");
     if (result.code == 0) result.code = integer<int>(from, "grpc_code");
-    result.message = string(from, "message");
+    result.message = words(string(from, "message"));
     return result;
 }
 
@@ -258,11 +272,13 @@ ETCDCOLL_DECL server_error decode_error(std::string_view text) {
         const document parsed(text);
         const auto* nested = find(parsed.root(), "error");
         auto result = nested != nullptr && nested->is_object() ? read_error(nested->get_object()) : read_error(parsed.root());
-        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = string(parsed.root(), "error");
+        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = words(string(parsed.root(), "error"));
         return result;
     } catch (const bad_reply&) { // of a proxy, or etcd's text/plain: its own words are the best there is
-        auto line = text.substr(0, text.find('\n'));
-        return {0, std::string(line.substr(0, 200))};
+        auto line = std::string(text.substr(0, text.find('\n')).substr(0, 200));
+        for (auto& c : line)
+            if (static_cast<unsigned char>(c) >= 0x80) c = '?'; // in whatever encoding
+        return {0, words(std::move(line))};
     }
 }
 
@@ -296,7 +312,7 @@ ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
     message.canceled = boolean(*result, "canceled");
     message.fragment = boolean(*result, "fragment");
     message.compact_revision = read_revision(*result, "compact_revision");
-    message.cancel_reason = string(*result, "cancel_reason");
+    message.cancel_reason = words(string(*result, "cancel_reason"));
     message.response.header = read_header(*result);
     if (const auto* events = find_array(*result, "events")) {
         message.response.events.reserve(events->size());
