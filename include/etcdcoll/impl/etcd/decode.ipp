@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 namespace etcdcoll::etcd::codec {
@@ -69,6 +70,20 @@ template <class Integer> Integer integer(const json::object& from, std::string_v
     throw bad_reply(std::string(name) + " is not a number of its kind");
 }
 
+// The largest one is left out: what follows a revision has to be a revision too.
+ETCDCOLL_DECL revision read_revision(const json::object& from, std::string_view name) {
+    const auto value = integer<std::int64_t>(from, name);
+    if (value < 0 || value == std::numeric_limits<std::int64_t>::max()) throw bad_reply(std::string(name) + " is not a revision");
+    return {value};
+}
+
+// No longer than etcd grants: so that it can be counted in nanoseconds.
+ETCDCOLL_DECL std::chrono::seconds read_ttl(const json::object& from, std::string_view name) {
+    const auto value = integer<std::int64_t>(from, name);
+    if (value < -1 || value > 9'000'000'000) throw bad_reply(std::string(name) + " is not a time to live");
+    return std::chrono::seconds(value);
+}
+
 ETCDCOLL_DECL bool boolean(const json::object& from, std::string_view name) {
     const auto* found = find(from, name);
     if (found == nullptr) return false;
@@ -103,7 +118,7 @@ ETCDCOLL_DECL response_header read_header(const json::object& from) {
     if (found == nullptr) return header;
     header.cluster_id = integer<std::uint64_t>(*found, "cluster_id");
     header.member_id = integer<std::uint64_t>(*found, "member_id");
-    header.revision.value = integer<std::int64_t>(*found, "revision");
+    header.revision = read_revision(*found, "revision");
     header.raft_term = integer<std::uint64_t>(*found, "raft_term");
     return header;
 }
@@ -112,8 +127,8 @@ ETCDCOLL_DECL key_value read_key_value(const json::object& from) {
     key_value kv;
     kv.key = bytes(from, "key");
     kv.value = bytes(from, "value");
-    kv.create_revision.value = integer<std::int64_t>(from, "create_revision");
-    kv.mod_revision.value = integer<std::int64_t>(from, "mod_revision");
+    kv.create_revision = read_revision(from, "create_revision");
+    kv.mod_revision = read_revision(from, "mod_revision");
     kv.version = integer<std::int64_t>(from, "version");
     kv.lease.value = integer<std::int64_t>(from, "lease");
     return kv;
@@ -187,13 +202,13 @@ ETCDCOLL_DECL void read(const json::object& from, compact_response& reply) { rep
 ETCDCOLL_DECL void read(const json::object& from, lease_grant_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.ttl = read_ttl(from, "TTL");
 }
 
 ETCDCOLL_DECL void read(const json::object& from, lease_keep_alive_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.ttl = read_ttl(from, "TTL");
 }
 
 ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) { reply.header = read_header(from); }
@@ -201,8 +216,8 @@ ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) 
 ETCDCOLL_DECL void read(const json::object& from, lease_time_to_live_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
-    reply.granted_ttl = std::chrono::seconds(integer<std::int64_t>(from, "grantedTTL"));
+    reply.ttl = read_ttl(from, "TTL");
+    reply.granted_ttl = read_ttl(from, "grantedTTL");
     if (const auto* list = find_array(from, "keys"))
         for (const auto& item : *list) reply.keys.push_back(raw_bytes(item, "keys"));
 }
@@ -258,11 +273,25 @@ ETCDCOLL_DECL std::vector<std::string> decode_client_urls(std::string_view text)
     return urls;
 }
 
+// What goes into a sentence for people: one line, and no longer than one reads. UTF-8 is not cut within a character.
+ETCDCOLL_DECL std::string words(std::string text) {
+    constexpr std::size_t most = 500;
+    if (text.size() > most) {
+        auto end = most;
+        while (end != 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+        text.resize(end);
+        text += "...";
+    }
+    for (auto& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    return text;
+}
+
 ETCDCOLL_DECL server_error read_error(const json::object& from) {
     server_error result;
     result.code = integer<int>(from, "code");
     if (result.code == 0) result.code = integer<int>(from, "grpc_code");
-    result.message = string(from, "message");
+    result.message = words(string(from, "message"));
     return result;
 }
 
@@ -271,22 +300,28 @@ ETCDCOLL_DECL server_error decode_error(std::string_view text) {
         const document parsed(text);
         const auto* nested = find(parsed.root(), "error");
         auto result = nested != nullptr && nested->is_object() ? read_error(nested->get_object()) : read_error(parsed.root());
-        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = string(parsed.root(), "error");
+        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = words(string(parsed.root(), "error"));
         return result;
     } catch (const bad_reply&) { // of a proxy, or etcd's text/plain: its own words are the best there is
-        auto line = text.substr(0, text.find('\n'));
-        return {0, std::string(line.substr(0, 200))};
+        auto line = std::string(text.substr(0, text.find('\n')).substr(0, 200));
+        for (auto& c : line)
+            if (static_cast<unsigned char>(c) >= 0x80) c = '?'; // in whatever encoding
+        return {0, words(std::move(line))};
     }
 }
 
 ETCDCOLL_DECL event read_event(const json::object& from) {
     event result;
     const auto* type = find(from, "type");
-    if (type != nullptr && type->is_string() && type->get_string() == "DELETE") result.type = event::kind::erase;
-    if (type != nullptr && type->is_int64() && type->get_int64() == 1) result.type = event::kind::erase;
+    if (type != nullptr && (*type == "DELETE" || *type == 1)) {
+        result.type = event::kind::erase;
+    } else if (type != nullptr && *type != "PUT" && *type != 0) {
+        throw bad_reply("an event of an unknown kind");
+    }
     const auto* kv = find_object(from, "kv");
     if (kv == nullptr) throw bad_reply("an event without a key");
     result.kv = read_key_value(*kv);
+    if (!result.kv.mod_revision) throw bad_reply("an event without a revision");
     result.prev_kv = read_previous(from);
     return result;
 }
@@ -304,13 +339,16 @@ ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
     message.created = boolean(*result, "created");
     message.canceled = boolean(*result, "canceled");
     message.fragment = boolean(*result, "fragment");
-    message.compact_revision.value = integer<std::int64_t>(*result, "compact_revision");
-    message.cancel_reason = string(*result, "cancel_reason");
+    message.compact_revision = read_revision(*result, "compact_revision");
+    message.cancel_reason = words(string(*result, "cancel_reason"));
     message.response.header = read_header(*result);
     if (const auto* events = find_array(*result, "events")) {
         message.response.events.reserve(events->size());
         for (const auto& item : *events) message.response.events.push_back(read_event(as_object(item)));
     }
+    // A watch goes on behind the revision at which it was created: from 0, all of history would come.
+    const bool dated = (message.created && !message.canceled) || !message.response.events.empty();
+    if (dated && !message.response.header.revision) throw bad_reply("header.revision is missing");
     return message;
 }
 
