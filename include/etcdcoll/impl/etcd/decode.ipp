@@ -3,6 +3,8 @@
 #include <etcdcoll/impl/etcd/codec.hpp>
 #include <etcdcoll/impl/etcd/json_reader.hpp>
 
+#include <algorithm>
+
 namespace etcdcoll::etcd::codec {
 
 ETCDCOLL_DECL std::optional<key_value> read_previous(const json::object& from) {
@@ -59,13 +61,13 @@ ETCDCOLL_DECL void read(const json::object& from, compact_response& reply) { rep
 ETCDCOLL_DECL void read(const json::object& from, lease_grant_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.ttl = read_ttl(from, "TTL");
 }
 
 ETCDCOLL_DECL void read(const json::object& from, lease_keep_alive_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
+    reply.ttl = read_ttl(from, "TTL");
 }
 
 ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) { reply.header = read_header(from); }
@@ -73,8 +75,8 @@ ETCDCOLL_DECL void read(const json::object& from, lease_revoke_response& reply) 
 ETCDCOLL_DECL void read(const json::object& from, lease_time_to_live_response& reply) {
     reply.header = read_header(from);
     reply.id.value = integer<std::int64_t>(from, "ID");
-    reply.ttl = std::chrono::seconds(integer<std::int64_t>(from, "TTL"));
-    reply.granted_ttl = std::chrono::seconds(integer<std::int64_t>(from, "grantedTTL"));
+    reply.ttl = read_ttl(from, "TTL");
+    reply.granted_ttl = read_ttl(from, "grantedTTL");
     if (const auto* list = find_array(from, "keys"))
         for (const auto& item : *list) reply.keys.push_back(raw_bytes(item, "keys"));
 }
@@ -112,11 +114,52 @@ ETCDCOLL_DECL void decode(std::string_view text, lease_keep_alive_response& repl
     if (!reply.header.revision) throw bad_reply("header.revision is missing");
 }
 
+ETCDCOLL_DECL std::string decode_token(std::string_view text) {
+    const document parsed(text);
+    auto token = string(parsed.root(), "token");
+    const auto unfit = [](char c) { return c < 0x20 || c == 0x7f; };
+    if (token.empty() || std::any_of(token.begin(), token.end(), unfit)) throw bad_reply("token is missing, or none");
+    return token;
+}
+
+ETCDCOLL_DECL std::string decode_version(std::string_view text) {
+    const document parsed(text);
+    return string(parsed.root(), "version").substr(0, 40);
+}
+
+ETCDCOLL_DECL std::vector<std::string> decode_client_urls(std::string_view text) {
+    std::vector<std::string> urls;
+    const document parsed(text);
+    const auto* members = find_array(parsed.root(), "members");
+    if (members == nullptr) throw bad_reply("members is missing");
+    for (const auto& member : *members) {
+        const auto* list = find_array(as_object(member), "clientURLs");
+        if (list == nullptr) continue;
+        for (const auto& url : *list)
+            if (url.is_string()) urls.emplace_back(url.get_string().data(), url.get_string().size());
+    }
+    return urls;
+}
+
+// What goes into a sentence for people: one line, and no longer than one reads. UTF-8 is not cut within a character.
+ETCDCOLL_DECL std::string words(std::string text) {
+    constexpr std::size_t most = 500;
+    if (text.size() > most) {
+        auto end = most;
+        while (end != 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+        text.resize(end);
+        text += "...";
+    }
+    for (auto& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    return text;
+}
+
 ETCDCOLL_DECL server_error read_error(const json::object& from) {
     server_error result;
     result.code = integer<int>(from, "code");
     if (result.code == 0) result.code = integer<int>(from, "grpc_code");
-    result.message = string(from, "message");
+    result.message = words(string(from, "message"));
     return result;
 }
 
@@ -125,22 +168,28 @@ ETCDCOLL_DECL server_error decode_error(std::string_view text) {
         const document parsed(text);
         const auto* nested = find(parsed.root(), "error");
         auto result = nested != nullptr && nested->is_object() ? read_error(nested->get_object()) : read_error(parsed.root());
-        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = string(parsed.root(), "error");
+        if (result.message.empty() && nested != nullptr && nested->is_string()) result.message = words(string(parsed.root(), "error"));
         return result;
     } catch (const bad_reply&) { // of a proxy, or etcd's text/plain: its own words are the best there is
-        auto line = text.substr(0, text.find('\n'));
-        return {0, std::string(line.substr(0, 200))};
+        auto line = std::string(text.substr(0, text.find('\n')).substr(0, 200));
+        for (auto& c : line)
+            if (static_cast<unsigned char>(c) >= 0x80) c = '?'; // in whatever encoding
+        return {0, words(std::move(line))};
     }
 }
 
 ETCDCOLL_DECL event read_event(const json::object& from) {
     event result;
     const auto* type = find(from, "type");
-    if (type != nullptr && type->is_string() && type->get_string() == "DELETE") result.type = event::kind::erase;
-    if (type != nullptr && type->is_int64() && type->get_int64() == 1) result.type = event::kind::erase;
+    if (type != nullptr && (*type == "DELETE" || *type == 1)) {
+        result.type = event::kind::erase;
+    } else if (type != nullptr && *type != "PUT" && *type != 0) {
+        throw bad_reply("an event of an unknown kind");
+    }
     const auto* kv = find_object(from, "kv");
     if (kv == nullptr) throw bad_reply("an event without a key");
     result.kv = read_key_value(*kv);
+    if (!result.kv.mod_revision) throw bad_reply("an event without a revision");
     result.prev_kv = read_previous(from);
     return result;
 }
@@ -158,13 +207,16 @@ ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
     message.created = boolean(*result, "created");
     message.canceled = boolean(*result, "canceled");
     message.fragment = boolean(*result, "fragment");
-    message.compact_revision.value = integer<std::int64_t>(*result, "compact_revision");
-    message.cancel_reason = string(*result, "cancel_reason");
+    message.compact_revision = read_revision(*result, "compact_revision");
+    message.cancel_reason = words(string(*result, "cancel_reason"));
     message.response.header = read_header(*result);
     if (const auto* events = find_array(*result, "events")) {
         message.response.events.reserve(events->size());
         for (const auto& item : *events) message.response.events.push_back(read_event(as_object(item)));
     }
+    // A watch goes on behind the revision at which it was created: from 0, all of history would come.
+    const bool dated = (message.created && !message.canceled) || !message.response.events.empty();
+    if (dated && !message.response.header.revision) throw bad_reply("header.revision is missing");
     return message;
 }
 

@@ -62,7 +62,7 @@ ETCDCOLL_DECL campaign_response read_campaign(const codec::json::object& from) {
     if (leader == nullptr) throw codec::bad_reply("leader is missing");
     reply.leader.name = codec::bytes(*leader, "name");
     reply.leader.key = codec::bytes(*leader, "key");
-    reply.leader.rev.value = codec::integer<std::int64_t>(*leader, "rev");
+    reply.leader.rev = codec::read_revision(*leader, "rev");
     reply.leader.lease.value = codec::integer<std::int64_t>(*leader, "lease");
     return reply;
 }

@@ -178,4 +178,14 @@ ETCDCOLL_DECL std::string encode_cancel(std::int64_t watch_id) {
 
 ETCDCOLL_DECL std::string encode_progress() { return "{\"progress_request\":{}}"; }
 
+ETCDCOLL_DECL std::string encode_login(const std::string& user, const std::string& password) {
+    std::string text;
+    {
+        object_writer out(text);
+        out.text("name", user);
+        out.text("password", password);
+    }
+    return text;
+}
+
 } // namespace etcdcoll::etcd::codec

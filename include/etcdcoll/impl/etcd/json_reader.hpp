@@ -9,6 +9,7 @@
 #include <boost/json/value.hpp>
 
 #include <charconv>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -70,6 +71,20 @@ template <class Integer> Integer integer(const json::object& from, std::string_v
     throw bad_reply(std::string(name) + " is not a number of its kind");
 }
 
+// The largest one is left out: what follows a revision has to be a revision too.
+inline revision read_revision(const json::object& from, std::string_view name) {
+    const auto value = integer<std::int64_t>(from, name);
+    if (value < 0 || value == std::numeric_limits<std::int64_t>::max()) throw bad_reply(std::string(name) + " is not a revision");
+    return {value};
+}
+
+// No longer than etcd grants: so that it can be counted in nanoseconds.
+inline std::chrono::seconds read_ttl(const json::object& from, std::string_view name) {
+    const auto value = integer<std::int64_t>(from, name);
+    if (value < -1 || value > 9'000'000'000) throw bad_reply(std::string(name) + " is not a time to live");
+    return std::chrono::seconds(value);
+}
+
 inline bool boolean(const json::object& from, std::string_view name) {
     const auto* found = find(from, name);
     if (found == nullptr) return false;
@@ -115,7 +130,7 @@ inline response_header read_header(const json::object& from) {
     if (found == nullptr) return header;
     header.cluster_id = integer<std::uint64_t>(*found, "cluster_id");
     header.member_id = integer<std::uint64_t>(*found, "member_id");
-    header.revision.value = integer<std::int64_t>(*found, "revision");
+    header.revision = read_revision(*found, "revision");
     header.raft_term = integer<std::uint64_t>(*found, "raft_term");
     return header;
 }
@@ -138,8 +153,8 @@ inline key_value read_key_value(const json::object& from) {
     key_value kv;
     kv.key = bytes(from, "key");
     kv.value = bytes(from, "value");
-    kv.create_revision.value = integer<std::int64_t>(from, "create_revision");
-    kv.mod_revision.value = integer<std::int64_t>(from, "mod_revision");
+    kv.create_revision = read_revision(from, "create_revision");
+    kv.mod_revision = read_revision(from, "mod_revision");
     kv.version = integer<std::int64_t>(from, "version");
     kv.lease.value = integer<std::int64_t>(from, "lease");
     return kv;
