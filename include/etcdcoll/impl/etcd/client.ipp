@@ -3,6 +3,7 @@
 #include <etcdcoll/etcd/client.hpp>
 #include <etcdcoll/impl/etcd/client_core.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
+#include <etcdcoll/impl/etcd/limits.hpp>
 #include <etcdcoll/impl/etcd/watch_hub.hpp>
 
 #include <boost/asio/post.hpp>
@@ -116,12 +117,9 @@ namespace etcd {
 
 namespace detail {
 
-inline constexpr std::size_t request_limit = 1'572'800; // etcd's --max-request-bytes less the framing
-inline constexpr std::size_t operations_limit = 128;
-
 ETCDCOLL_DECL std::size_t size_of(const key_range& keys) { return keys.key.size() + keys.end.size() + 8; }
 ETCDCOLL_DECL std::size_t size_of(const range_request& r) { return size_of(r.keys) + 16; }
-ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return r.key.size() + r.value.size() + 16; }
+ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return size_of_write(r.key, r.value); }
 ETCDCOLL_DECL std::size_t size_of(const delete_range_request& r) { return size_of(r.keys) + 4; }
 
 struct txn_size {

@@ -4,19 +4,13 @@
 #include <etcdcoll/etcd/txn.hpp>
 #include <etcdcoll/etcd/types.hpp>
 #include <etcdcoll/etcd/watch.hpp>
+#include <etcdcoll/impl/etcd/bad_reply.hpp>
 
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace etcdcoll::etcd::codec {
-
-/// A text that is not the reply of etcd that was asked for.
-class bad_reply : public std::runtime_error {
-public:
-    using std::runtime_error::runtime_error;
-};
 
 std::string encode(const range_request& request);
 std::string encode(const put_request& request);
