@@ -18,8 +18,8 @@ namespace etcdcoll::etcd {
 /// One coroutine at a time may be in next(), and the object must outlive it. A copy goes on from where the original was.
 class ETCDCOLL_API pages {
 public:
-    /// `page_size`: keys a page, at most; fewer, down to one, where pages would exceed about 16 MiB. Of `request` everything counts but
-    /// `limit`; its revision, where it has one, is that of all pages. Throws errc::invalid_argument for a page size of 0, count_only, or
+    /// `page_size`: keys a page, at most; fewer, down to one, where pages would exceed about 4 MiB or take too long. Of `request` everything
+    /// counts but `limit`; its revision, where it has one, is that of all pages. Throws errc::invalid_argument for a page size of 0, count_only, or
     /// any order but ascending by key.
     explicit pages(client through, range_request request, std::size_t page_size = 1000, call_options each = {});
 
@@ -43,6 +43,8 @@ public:
     bool done() const noexcept { return done_; }
 
 private:
+    asio::awaitable<range_response> next_reply();
+
     client client_;
     range_request request_;
     std::int64_t page_size_;

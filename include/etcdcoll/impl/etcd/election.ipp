@@ -116,7 +116,7 @@ struct election_observer::state {
         const auto now = at ? at : found.header.revision;
         led = !found.kvs.empty();
         auto watched = led ? key_range(found.kvs.front().key) : etcd::prefix(prefix);
-        if (led && found.kvs.front().mod_revision > seen) tell(std::move(found.header), std::move(found.kvs.front()));
+        if (led && !told(found.kvs.front())) tell(found.header, std::move(found.kvs.front()));
         changes.emplace(through.watch(watch_request(std::move(watched), revision{now.value + 1})));
     }
 
@@ -132,8 +132,12 @@ struct election_observer::state {
         }
     }
 
-    void tell(response_header header, key_value kv) {
-        seen = kv.mod_revision;
+    // Not by the revision alone: who waited in line wrote his value before his predecessor proclaimed the last one.
+    bool told(const key_value& kv) const { return kv.mod_revision == last_revision && kv.key == last_key; }
+
+    void tell(const response_header& header, key_value kv) {
+        last_revision = kv.mod_revision;
+        last_key = kv.key;
         leader_response one;
         one.header = header;
         one.kv = std::move(kv);
@@ -150,7 +154,8 @@ struct election_observer::state {
     revision at; // of the next listing; 0: the newest
     bool led = false;
     std::optional<watch> changes; // of the leader's key, or of all where there is none
-    revision seen;                // the last that was told
+    revision last_revision;       // what was told last
+    std::string last_key;
     std::deque<leader_response> ready;
     bool cancelled = false;
 };

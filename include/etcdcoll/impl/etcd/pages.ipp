@@ -1,6 +1,7 @@
 #pragma once
 
 #include <etcdcoll/etcd/pages.hpp>
+#include <etcdcoll/impl/etcd/client_core.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -9,14 +10,16 @@ namespace etcdcoll::etcd {
 
 namespace detail {
 
-inline constexpr std::size_t page_bytes = 16 * 1024 * 1024; // keys and values
+inline constexpr std::size_t page_bytes = 4 * 1024 * 1024; // of keys and values: 0.2 s of a server's time
 
-// How many keys the next page may have, after one of `keys` that holds `bytes`.
+// How many keys the next page may have, after one of `keys` that holds `bytes`. It grows by and by: the next keys may be larger ones.
 ETCDCOLL_DECL std::int64_t next_page_size(std::int64_t page_size, std::size_t keys, std::size_t bytes) {
-    if (keys == 0 || bytes <= page_bytes / 2) return page_size;
     const auto fits = static_cast<std::int64_t>(page_bytes / (bytes / keys + 1));
-    return std::clamp<std::int64_t>(fits, 1, page_size);
+    return std::clamp<std::int64_t>(std::min<std::int64_t>(fits, 8 * static_cast<std::int64_t>(keys)), 1, page_size);
 }
+
+// What a smaller page may do better.
+ETCDCOLL_DECL bool was_too_much(const error& failure) { return failure.reason() == errc::timed_out || failure.reason() == errc::bad_reply; }
 
 } // namespace detail
 
@@ -36,10 +39,29 @@ ETCDCOLL_DECL pages& pages::keys_only(bool on) {
     return *this;
 }
 
+// A page that takes too long is asked for again as an eighth of it, within the same time.
+ETCDCOLL_DECL asio::awaitable<range_response> pages::next_reply() {
+    const auto core = client_.core();
+    const auto whole = options_.timeout > duration::zero() ? options_.timeout : core->values().timeout;
+    const auto deadline = core->now() + std::min<duration>(whole, etcdcoll::detail::longest_timeout);
+    for (;;) {
+        auto each = options_;
+        each.timeout = std::max<duration>(deadline - core->now(), std::chrono::milliseconds(1));
+        if (request_.limit > 1) each.timeout /= 2;
+        try {
+            auto reply = co_await client_.range(request_, each);
+            co_return reply;
+        } catch (const error& failure) {
+            if (request_.limit == 1 || !detail::was_too_much(failure) || core->now() >= deadline) throw;
+        }
+        request_.limit = std::max<std::int64_t>(request_.limit / 8, 1);
+    }
+}
+
 ETCDCOLL_DECL asio::awaitable<std::vector<key_value>> pages::next() {
     std::vector<key_value> page;
     if (done_) co_return page;
-    auto reply = co_await client_.range(request_, options_);
+    auto reply = co_await next_reply();
     if (!begun_) {
         begun_ = true;
         count_ = reply.count;
