@@ -1,55 +1,9 @@
 #pragma once
 
-#include <etcdcoll/detail/base64.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
-
-#include <charconv>
+#include <etcdcoll/impl/etcd/json_writer.hpp>
 
 namespace etcdcoll::etcd::codec {
-
-// Writes one object, member by member. Fields that hold their default are left out by the callers, as protobuf does.
-class object_writer {
-public:
-    explicit object_writer(std::string& text) : text_(text) { text_ += '{'; }
-    object_writer(const object_writer&) = delete;
-    object_writer& operator=(const object_writer&) = delete;
-    ~object_writer() { text_ += '}'; }
-
-    void number(std::string_view name, std::int64_t value) {
-        open(name);
-        char digits[24];
-        const auto [end, failure] = std::to_chars(digits, digits + sizeof digits, value);
-        static_cast<void>(failure);
-        text_.append(digits, end);
-    }
-    void number_unless_zero(std::string_view name, std::int64_t value) {
-        if (value != 0) number(name, value);
-    }
-    void flag(std::string_view name, bool value) {
-        if (value) open(name).append("true");
-    }
-    void word(std::string_view name, std::string_view value) { open(name).append("\"").append(value).append("\""); }
-    void bytes(std::string_view name, std::string_view value) {
-        if (value.empty()) return;
-        open(name) += '"';
-        etcdcoll::detail::append_base64(text_, value);
-        text_ += '"';
-    }
-    std::string& open(std::string_view name) {
-        if (!first_) text_ += ',';
-        first_ = false;
-        return text_.append("\"").append(name).append("\":");
-    }
-
-private:
-    std::string& text_;
-    bool first_ = true;
-};
-
-ETCDCOLL_DECL void append_keys(object_writer& out, const key_range& keys) {
-    out.bytes("key", keys.key);
-    out.bytes("range_end", keys.end);
-}
 
 ETCDCOLL_DECL void append(std::string& text, const range_request& r) {
     object_writer out(text);
@@ -221,5 +175,15 @@ ETCDCOLL_DECL std::string encode_cancel(std::int64_t watch_id) {
 }
 
 ETCDCOLL_DECL std::string encode_progress() { return "{\"progress_request\":{}}"; }
+
+ETCDCOLL_DECL std::string encode_login(const std::string& user, const std::string& password) {
+    std::string text;
+    {
+        object_writer out(text);
+        out.text("name", user);
+        out.text("password", password);
+    }
+    return text;
+}
 
 } // namespace etcdcoll::etcd::codec
