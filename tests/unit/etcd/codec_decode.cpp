@@ -221,7 +221,7 @@ TEST_CASE("codec: reads the lines of a watch stream") {
     const auto refusal = codec::decode_watch(R"({"result":{)" + header + R"(,"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"why"}})");
     CHECK(refusal.watch_id == -1);
     CHECK(refusal.cancel_reason == "why");
-    for (const auto* line : {"", "{", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})",
+    for (const auto* line : {"", "{", "{}", R"({"error":{}})", R"({"error":null})", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})",
                              R"({"result":{"header":{"revision":"6"},"events":[{"type":"TWIST","kv":{"mod_revision":"5"}}]}})",
                              R"({"result":{"header":{"revision":"6"},"events":[{"type":2,"kv":{"mod_revision":"5"}}]}})", R"({"result":{"created":true}})", R"({"result":{"header":{"revision":"0"},"created":true}})",
                              R"({"result":{"events":[{"kv":{"mod_revision":"5"}}]}})", R"({"result":{"header":{"revision":"6"},"events":[{"kv":{"key":"YQ=="}}]}})",

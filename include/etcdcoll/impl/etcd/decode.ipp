@@ -193,6 +193,7 @@ ETCDCOLL_DECL watch_message decode_watch(std::string_view line) {
     if (result == nullptr) {
         message.is_error = true;
         message.error = decode_error(line);
+        if (message.error.message.empty()) throw bad_reply("neither a result nor an error");
         return message;
     }
     message.watch_id = integer<std::int64_t>(*result, "watch_id");
