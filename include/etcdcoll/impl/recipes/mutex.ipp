@@ -12,30 +12,6 @@ namespace detail {
 
 ETCDCOLL_DECL std::string process_label() { return host_name() + ", pid " + std::to_string(process_id()); }
 
-ETCDCOLL_DECL asio::awaitable<std::shared_ptr<place>> lock_mutex(std::shared_ptr<receipts> book, std::string label, duration timeout) {
-    const auto deadline = deadline_after(book->core(), timeout);
-    const auto line = keys_of(book->name(), "mutex");
-    const auto taken = co_await take_place(book, line, std::move(label), deadline);
-    if (taken.first) co_return taken.mine;
-    const bool mine = co_await taken.mine->wait_first(deadline);
-    if (mine) co_return taken.mine;
-
-    auto text = call_and_key("mutex", book->name()) + ": timed out after " + seconds_text(timeout);
-    try {
-        const call_options options{.timeout = late_limit};
-        const auto holder = co_await first_in_line(book->client(), line, options);
-        if (holder && holder->key == taken.mine->key()) co_return taken.mine; // in this moment
-        if (holder) text += "; held by " + holder->value + " since revision " + std::to_string(holder->create_revision.value);
-    } catch (const error& failure) {
-        if (failure.reason() == errc::cancelled) throw;
-        text += std::string("; who holds it is not known: ") + failure.what();
-    }
-    error_context context;
-    context.call = "lock";
-    context.key = book->name();
-    throw error(errc::timed_out, std::move(text), std::move(context));
-}
-
 ETCDCOLL_DECL asio::awaitable<std::shared_ptr<place>> try_lock_mutex(std::shared_ptr<receipts> book, std::string label, duration timeout) {
     const auto deadline = deadline_after(book->core(), timeout);
     const auto line = keys_of(book->name(), "mutex");
@@ -93,7 +69,8 @@ ETCDCOLL_DECL asio::awaitable<std::optional<mutex_hold>> mutex::perhaps(asio::aw
 
 ETCDCOLL_DECL asio::awaitable<mutex_hold> mutex::lock(duration timeout) {
     detail::check_timeout("lock", timeout);
-    return hold_of(detail::with_session(*book_, detail::lock_mutex(book_, label_, timeout)));
+    const detail::line_words words{"mutex", "lock", "held by"};
+    return hold_of(detail::with_session(*book_, detail::stand_in_line(book_, words, label_, timeout)));
 }
 
 ETCDCOLL_DECL asio::awaitable<std::optional<mutex_hold>> mutex::try_lock(duration timeout) {

@@ -25,6 +25,8 @@ public:
     asio::awaitable<void> leave();
     /// Returns when the key is gone; throws closed when it was left.
     asio::awaitable<void> wait_gone();
+    /// leave() was called, however it ended.
+    bool leaving() const noexcept { return leaving_; }
 
 private:
     std::shared_ptr<receipts> book_;
@@ -35,16 +37,17 @@ private:
     bool left_ = false;
 };
 
-struct taken_place {
-    std::shared_ptr<place> mine;
-    bool first = false; ///< known to be; otherwise wait_first() tells
+/// What a line is called in its keys and in texts.
+struct line_words {
+    const char* kind;  ///< "mutex"
+    const char* call;  ///< "lock"
+    const char* first; ///< "held by"
 };
 
-/// Puts a key of this call's own at the end of the line. Whatever happens, no key is left behind that nobody knows of.
-asio::awaitable<taken_place> take_place(std::shared_ptr<receipts> book, std::string line, std::string value, time_point deadline);
+/// Returns a place that is the first of the line; throws timed_out with the name of who is.
+asio::awaitable<std::shared_ptr<place>> stand_in_line(std::shared_ptr<receipts> book, line_words words, std::string value, duration timeout);
 /// Nothing when the line is empty.
 asio::awaitable<std::optional<etcd::key_value>> first_in_line(etcd::client client, std::string line, call_options options);
-etcd::range_request oldest_of(std::string line);
 
 // Hold the place while they run.
 asio::awaitable<void> leave_place(std::shared_ptr<place> held);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <etcdcoll/detail/recipes/keys.hpp>
 #include <etcdcoll/impl/recipes/place.hpp>
 #include <etcdcoll/impl/recipes/waiting.hpp>
 
@@ -34,6 +35,12 @@ ETCDCOLL_DECL asio::awaitable<std::optional<etcd::key_value>> first_in_line(etcd
     co_return std::move(found.kvs.front());
 }
 
+struct taken_place {
+    std::shared_ptr<place> mine;
+    bool first = false; // known to be; otherwise wait_first() tells
+};
+
+// Puts a key of this call's own at the end of the line. Whatever happens, no key is left behind that nobody knows of.
 ETCDCOLL_DECL asio::awaitable<taken_place> take_place(std::shared_ptr<receipts> book, std::string line, std::string value, time_point deadline) {
     receipt once(book);
     const auto key = line + book->unique_id();
@@ -112,6 +119,37 @@ ETCDCOLL_DECL asio::awaitable<void> place::wait_gone() {
         from = seen.header.revision;
     }
     if (leaving_) throw error(errc::closed, "key \"" + key_ + "\" was given up");
+}
+
+// "election \"jobs\": timed out after 2.0 s", and whom etcd names as the first of the line. Nothing when that is `mine`, in this very moment.
+ETCDCOLL_DECL asio::awaitable<std::optional<error>> late_in_line(std::shared_ptr<receipts> book, line_words words, std::string mine,
+                                                                 duration timeout) {
+    auto text = call_and_key(words.kind, book->name()) + ": timed out after " + seconds_text(timeout);
+    try {
+        const call_options options{.timeout = late_limit};
+        const auto first = co_await first_in_line(book->client(), keys_of(book->name(), words.kind), options);
+        if (first && first->key == mine) co_return std::nullopt;
+        if (first) text += std::string("; ") + words.first + " " + first->value + " since revision " + std::to_string(first->create_revision.value);
+    } catch (const error& failure) {
+        if (failure.reason() == errc::cancelled) throw;
+        text += std::string("; who is first is not known: ") + failure.what();
+    }
+    error_context context;
+    context.call = words.call;
+    context.key = book->name();
+    co_return error(errc::timed_out, std::move(text), std::move(context));
+}
+
+ETCDCOLL_DECL asio::awaitable<std::shared_ptr<place>> stand_in_line(std::shared_ptr<receipts> book, line_words words, std::string value,
+                                                                    duration timeout) {
+    const auto deadline = deadline_after(book->core(), timeout);
+    const auto taken = co_await take_place(book, keys_of(book->name(), words.kind), std::move(value), deadline);
+    if (taken.first) co_return taken.mine;
+    const bool first = co_await taken.mine->wait_first(deadline);
+    if (first) co_return taken.mine;
+    const auto late = co_await late_in_line(book, words, taken.mine->key(), timeout);
+    if (late) throw error(*late);
+    co_return taken.mine;
 }
 
 ETCDCOLL_DECL asio::awaitable<void> leave_place(std::shared_ptr<place> held) { co_await held->leave(); }
