@@ -3,5 +3,6 @@
 #include <etcdcoll/impl/etcd/client_core.ipp>
 #include <etcdcoll/impl/etcd/decode.ipp>
 #include <etcdcoll/impl/etcd/encode.ipp>
+#include <etcdcoll/impl/etcd/namespaced.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
 #include <etcdcoll/impl/etcd/watch_hub.ipp>
