@@ -17,7 +17,8 @@ class receipts;
 struct receipt_reply {
     bool succeeded = false; ///< its compares held; its success branch was executed, once
     bool recalled = false;  ///< by an earlier copy whose reply was lost, and the replies of the success branch with it
-    etcd::revision at;      ///< where it was executed
+    etcd::revision at;      ///< where it was executed, or refused
+    etcd::revision seen;    ///< of the store when `responses` were made
     std::vector<etcd::op_response> responses; ///< of the branch; none where `recalled` and `succeeded`
 };
 

@@ -71,7 +71,7 @@ ETCDCOLL_DECL asio::awaitable<receipt_reply> receipt::txn(etcd::txn_request requ
         rethrow_lease(failure);
     }
     receipt_reply result;
-    result.at = reply.header.revision;
+    result.at = result.seen = reply.header.revision;
     result.responses = std::move(reply.responses);
     if (reply.succeeded) {
         result.succeeded = true;

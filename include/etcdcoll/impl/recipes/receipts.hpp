@@ -58,6 +58,9 @@ private:
     bool doubt_ = false;
 };
 
+/// One transaction with a receipt of its own.
+asio::awaitable<receipt_reply> receipted(std::shared_ptr<receipts> book, etcd::txn_request request, duration timeout);
+
 /// Repeats a transaction that can do no harm, until etcd has answered it or the session has ended. For what nobody waits for.
 asio::awaitable<void> insist(std::shared_ptr<receipts> book, etcd::txn_request request);
 
