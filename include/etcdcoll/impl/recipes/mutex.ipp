@@ -1,7 +1,6 @@
 #pragma once
 
 #include <etcdcoll/detail/recipes/keys.hpp>
-#include <etcdcoll/host.hpp>
 #include <etcdcoll/impl/recipes/place.hpp>
 #include <etcdcoll/impl/recipes/waiting.hpp>
 #include <etcdcoll/recipes/mutex.hpp>
@@ -9,8 +8,6 @@
 namespace etcdcoll {
 
 namespace detail {
-
-ETCDCOLL_DECL std::string process_label() { return host_name() + ", pid " + std::to_string(process_id()); }
 
 ETCDCOLL_DECL asio::awaitable<std::shared_ptr<place>> try_lock_mutex(std::shared_ptr<receipts> book, std::string label, duration timeout) {
     const auto deadline = deadline_after(book->core(), timeout);

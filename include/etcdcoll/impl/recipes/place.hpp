@@ -5,6 +5,9 @@
 
 namespace etcdcoll::detail {
 
+/// "host, pid 123"
+std::string process_label();
+
 /// Given up in the background when it is destroyed, unless leave() has done so. What waits runs on the client's strand.
 class place {
 public:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <etcdcoll/detail/recipes/keys.hpp>
+#include <etcdcoll/host.hpp>
 #include <etcdcoll/impl/recipes/place.hpp>
 #include <etcdcoll/impl/recipes/waiting.hpp>
 
@@ -8,6 +9,8 @@
 #include <boost/asio/detached.hpp>
 
 namespace etcdcoll::detail {
+
+ETCDCOLL_DECL std::string process_label() { return host_name() + ", pid " + std::to_string(process_id()); }
 
 ETCDCOLL_DECL place::place(std::shared_ptr<receipts> book, std::string line, std::string key, etcd::revision created)
     : book_(std::move(book)), line_(std::move(line)), key_(std::move(key)), created_(created) {}
