@@ -38,6 +38,9 @@ const std::vector<std::string> texts = {
     R"({"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}})",
     R"({"error":"etcdserver: key is not provided","message":"etcdserver: key is not provided","code":3})",
     R"({"code":3, "message":"proto: (line 1:8): invalid value for bytes field key: \"*\""})",
+    "{" + header + R"(,"token":"KSqdiAxwoVauveCv.26"})",
+    "{" + header + R"(,"version":"3.6.1","dbSize":"20480","leader":"10276657743932975437"})",
+    "{" + header + R"(,"members":[{"ID":"10276657743932975437","name":"default","peerURLs":["http://localhost:2380"],"clientURLs":["http://localhost:2379","http://a:1"]}]})",
     "404 page not found\n"};
 
 const std::vector<std::string> words = {
@@ -122,11 +125,46 @@ void decode_watch(const std::string& text, tally& of) {
     }
 }
 
+template <class Decode> void decode_part(const std::string& text, tally& of, Decode decode) {
+    try {
+        decode(text);
+        ++of.read;
+    } catch (const codec::bad_reply&) {
+        ++of.refused;
+    }
+}
+
+void decode_token(const std::string& text, tally& of) {
+    const auto fits = [](const std::string& reply) {
+        const auto token = codec::decode_token(reply);
+        CHECK(!token.empty());
+        CHECK(std::all_of(token.begin(), token.end(), [](char c) { return c >= 0x20 && c < 0x7f; }));
+    };
+    decode_part(text, of, fits);
+}
+
+void decode_version(const std::string& text, tally& of) {
+    const auto is_short = [](const std::string& reply) {
+        const auto version = codec::decode_version(reply);
+        CHECK(version.size() <= 40);
+        check_words(version);
+    };
+    decode_part(text, of, is_short);
+}
+
+void decode_client_urls(const std::string& text, tally& of) {
+    const auto few = [](const std::string& reply) {
+        const auto urls = codec::decode_client_urls(reply);
+        CHECK(urls.size() <= 100);
+    };
+    decode_part(text, of, few);
+}
+
 using decoder = void (*)(const std::string&, tally&);
 const std::vector<decoder> decoders = {decode<range_response>, decode<put_response>, decode<delete_range_response>, decode<txn_response>, decode<compact_response>,
-                                       decode<lease_grant_response>, decode<lease_keep_alive_response>, decode<lease_revoke_response>, decode<lease_time_to_live_response>, decode_watch};
+                                       decode<lease_grant_response>, decode<lease_keep_alive_response>, decode<lease_revoke_response>, decode<lease_time_to_live_response>, decode_watch, decode_token, decode_version, decode_client_urls};
 // Of each text, the number of the decoder that it is meant for.
-const std::size_t meant[] = {0, 1, 1, 2, 3, 5, 6, 8, 9, 9, 9, 9, 9, 9, 9, 9};
+const std::size_t meant[] = {0, 1, 1, 2, 3, 5, 6, 8, 9, 9, 9, 9, 9, 9, 9, 10, 11, 12, 9};
 
 tally decode_all(std::uint64_t seed, int count) {
     tally seen;
@@ -134,7 +172,7 @@ tally decode_all(std::uint64_t seed, int count) {
     for (int i = 0; i < count; ++i) {
         const auto chosen = make.choose();
         const auto text = make.next();
-        INFO("seed " << seed << ", mutation " << i << ": " << text);
+        INFO("seed " << seed << ", mutation " << i << ": " << mutations::shown(text));
         decoders[meant[chosen]](text, seen);
         decoders[make.below(decoders.size())](text, seen);
         check_words(codec::decode_error(text).message);

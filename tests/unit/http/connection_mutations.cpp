@@ -105,7 +105,7 @@ asio::awaitable<void> mutate(std::uint64_t seed, int count, bool stream, std::si
     for (int i = 0; i < count; ++i) {
         make.choose();
         const auto text = make.next();
-        INFO("seed " << seed << ", mutation " << i << ": " << text);
+        INFO("seed " << seed << ", mutation " << i << ": " << mutations::shown(text));
         system->text = text;
         system->first = system->others = 100'000;
         const auto at_once = co_await heard(system, stream);

@@ -1,11 +1,13 @@
 #pragma once
 // Texts that are almost right: true ones, changed at random. The same seed gives the same texts everywhere.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mutations {
@@ -55,5 +57,20 @@ private:
     std::vector<std::string> words_;
     std::size_t chosen_ = 0;
 };
+
+/// For a message of a test: what cannot be printed is told by its number.
+inline std::string shown(std::string_view text) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string result;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte < 0x7f && c != '\\') {
+            result += c;
+        } else {
+            result.append("\\x").append(1, digits[byte / 16]).append(1, digits[byte % 16]);
+        }
+    }
+    return result;
+}
 
 } // namespace mutations
