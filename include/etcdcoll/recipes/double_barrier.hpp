@@ -30,7 +30,7 @@ public:
     ///          has ended; invalid_argument, when it was entered already; the client's.
     /// Cancel:  terminal; withdrawn in the background. As after every error that leaves it open whether the others were released: they then see this
     ///          process leave.
-    /// Cost:    1 request, 1 more for the last; a watch and 1 event.
+    /// Cost:    1 request, and 1 more for the last; for the others a watch, 1 event and 1 more request.
     asio::awaitable<void> enter(duration timeout = std::chrono::seconds(300));
 
     /// Returns when all who entered have left, or died.
@@ -38,7 +38,7 @@ public:
     /// Errors:  timed_out (who is still there): this process has left all the same; lease_lost and closed, when the session has ended; invalid_argument, when
     ///          it was not entered; the client's.
     /// Cancel:  terminal; left all the same, in the background.
-    /// Cost:    1 request, a watch and 1 event for each that leaves later.
+    /// Cost:    1 request, and a watch, 1 event and 1 request for each that leaves later.
     asio::awaitable<void> leave(duration timeout = std::chrono::seconds(300));
 
 private:

@@ -58,7 +58,7 @@ private:
     asio::awaitable<attendance_list> put_own(time_point deadline, duration timeout);
     asio::awaitable<attendance_list> write_ready(attendance_list seen, time_point deadline);
     asio::awaitable<void> clear(attendance_list seen, time_point deadline);
-    asio::awaitable<attendance_list> withdraw();
+    asio::awaitable<attendance_list> withdraw(attendance_list last);
     bool admitted(const etcd::key_value& ready) const;
     std::string words(const char* what, const std::vector<etcd::key_value>& who) const;
     [[noreturn]] void fail(errc why, std::string text) const;
@@ -198,13 +198,13 @@ ETCDCOLL_DECL bool attendance::admitted(const etcd::key_value& ready) const {
 }
 
 // Takes its own key back, unless all were released before: own_ tells. Lists who was there.
-ETCDCOLL_DECL asio::awaitable<attendance_list> attendance::withdraw() {
+ETCDCOLL_DECL asio::awaitable<attendance_list> attendance::withdraw(attendance_list last) {
     receipt once(book_);
     const auto everything = etcd::get(etcd::prefix(prefix_));
     auto request = etcd::when(own_in(), no_ready()).then(everything, etcd::erase(own_), etcd::put(withdrawals(), "")).otherwise(everything);
     const auto reply = co_await once.txn(std::move(request), book_->core().now() + late_limit);
     if (reply.succeeded) own_.clear();
-    if (reply.responses.empty()) co_return attendance_list();
+    if (reply.responses.empty()) co_return last; // its words are lost
     co_return list(reply.responses.front(), reply.seen);
 }
 
@@ -255,12 +255,19 @@ ETCDCOLL_DECL asio::awaitable<void> attendance::enter(duration timeout) {
             seen = co_await read(deadline);
             continue;
         }
-        seen = co_await withdraw();
+        seen = co_await withdraw(std::move(seen));
         if (!own_.empty()) continue; // released in the last moment
         fail(before_own < size_ ? errc::timed_out : errc::group_full,
              "timed out after " + seconds_text(timeout) + ": " + words(" are there", seen.in));
     }
     on_failure.cancel();
+}
+
+ETCDCOLL_DECL void keep_present(std::vector<etcd::key_value>& keys, const std::vector<etcd::key_value>& present) {
+    const auto gone = [&present](const etcd::key_value& one) {
+        return std::none_of(present.begin(), present.end(), [&one](const auto& kv) { return kv.key == one.key; });
+    };
+    std::erase_if(keys, gone);
 }
 
 ETCDCOLL_DECL asio::awaitable<void> attendance::leave(duration timeout) {
@@ -280,6 +287,9 @@ ETCDCOLL_DECL asio::awaitable<void> attendance::leave(duration timeout) {
         } else {
             seen = list(reply.responses.back(), reply.seen);
         }
+        // Read later, it may show the next round, which this process must not wait for.
+        std::erase_if(seen.in, [&reply](const auto& kv) { return kv.create_revision > reply.at; });
+        if (seen.ready && seen.ready->create_revision > reply.at) seen.ready.reset();
     }
     // Keys are never used twice, so what was there shrinks, whatever a next round adds.
     for (auto left = std::move(seen.in); !left.empty();) {
@@ -288,10 +298,7 @@ ETCDCOLL_DECL asio::awaitable<void> attendance::leave(duration timeout) {
         const bool changed = co_await change(std::move(watching), deadline);
         if (!changed) fail(errc::timed_out, "timed out after " + seconds_text(timeout) + ": " + words(" have not left", left));
         const auto now = co_await read(deadline);
-        const auto gone = [&now](const etcd::key_value& one) {
-            return std::none_of(now.in.begin(), now.in.end(), [&one](const auto& kv) { return kv.key == one.key; });
-        };
-        std::erase_if(left, gone);
+        keep_present(left, now.in);
         seen.at = now.at;
     }
     co_await clear(std::move(seen), deadline);
