@@ -197,19 +197,6 @@ void meet(const std::vector<hostile_stream>& rows, std::size_t split) {
     run_ranks(8, lane, 60s);
 }
 
-// ---- faults that are known ------------------------------------------------------------------------------------------------------
-
-asio::awaitable<void> refused_in_pieces(std::string reply, errc reason, std::size_t split) {
-    const auto executor = co_await asio::this_coro::executor;
-    fault_proxy proxy;
-    proxy.add(fault_rule("/v3/watch").times(fault_rule::always).reply_with(reply).split_response(split, 300ms));
-    client c(executor, quiet(proxy.endpoint()));
-    auto changes = c.watch("k");
-    auto waiting = changes.next();
-    const auto end = co_await ending_of(std::move(waiting));
-    CHECK(end.reason == reason);
-}
-
 // ---- what ends a watch ----------------------------------------------------------------------------------------------------------
 
 asio::awaitable<void> ends_with(std::string p, std::string bytes, errc reason, std::string says) {
@@ -238,6 +225,17 @@ asio::awaitable<void> ends_with(std::string p, std::string bytes, errc reason, s
     CHECK(next == std::vector<std::string>{"put " + p + "1=1"});
 }
 
+asio::awaitable<void> refused_in_pieces(std::string reply, errc reason, std::size_t split) {
+    const auto executor = co_await asio::this_coro::executor;
+    fault_proxy proxy;
+    proxy.add(fault_rule("/v3/watch").times(fault_rule::always).reply_with(reply).split_response(split, 300ms));
+    client c(executor, quiet(proxy.endpoint()));
+    auto changes = c.watch("k");
+    auto waiting = changes.next();
+    const auto end = co_await ending_of(std::move(waiting));
+    CHECK(end.reason == reason);
+}
+
 } // namespace
 
 TEST_CASE("hostile streams: what cannot be right ends the stream, the next one goes on, and what is for nobody is dropped") { meet(streams(), 0); }
@@ -264,9 +262,9 @@ TEST_CASE("hostile streams: the end of a watch is told, with or without a reason
 
 // Known faults: each test says how it should be.
 TEST_CASE("hostile streams: an error that comes in pieces is read to its end before it is judged", "[!shouldfail]") {
-    const std::string body = R"({"error":"no","code":16,"message":"invalid auth token"})";
-    const auto reply = "HTTP/1.1 401 Unauthorized\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-    run(refused_in_pieces(reply, errc::unauthenticated, reply.size() - body.size() + 10), 2s);
+    const std::string body = R"({"error":"no","code":7,"message":"permission denied"})";
+    const auto reply = "HTTP/1.1 403 Forbidden\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    run(refused_in_pieces(reply, errc::permission_denied, reply.size() - body.size() + 10), 2s);
 }
 TEST_CASE("hostile streams: an error without a body is an error all the same", "[!shouldfail]") {
     run(refused_in_pieces("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", errc::unsupported, 0), 2s);

@@ -125,6 +125,9 @@ public:
     /// What is left of the lease; `ttl` -1: it is gone. Repeated until the deadline.
     asio::awaitable<lease_time_to_live_response> lease_time_to_live(lease_id id, bool keys = false, call_options options = {});
 
+    /// Every lease that there is. Repeated until the deadline.
+    asio::awaitable<lease_list_response> lease_list(call_options options = {});
+
     /// Begins a watch; etcd's answers come with watch::next(). Costs one message on a shared stream.
     etcd::watch watch(watch_request request);
 

@@ -3,6 +3,7 @@
 #include <etcdcoll/etcd/client.hpp>
 #include <etcdcoll/impl/etcd/client_core.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
+#include <etcdcoll/impl/etcd/limits.hpp>
 #include <etcdcoll/impl/etcd/watch_hub.hpp>
 
 #include <boost/asio/post.hpp>
@@ -122,12 +123,9 @@ namespace etcd {
 
 namespace detail {
 
-inline constexpr std::size_t request_limit = 1'572'800; // etcd's --max-request-bytes less the framing
-inline constexpr std::size_t operations_limit = 128;
-
 ETCDCOLL_DECL std::size_t size_of(const key_range& keys) { return keys.key.size() + keys.end.size() + 8; }
 ETCDCOLL_DECL std::size_t size_of(const range_request& r) { return size_of(r.keys) + 16; }
-ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return r.key.size() + r.value.size() + 16; }
+ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return size_of_write(r.key, r.value); }
 ETCDCOLL_DECL std::size_t size_of(const delete_range_request& r) { return size_of(r.keys) + 4; }
 
 struct txn_size {
@@ -358,6 +356,7 @@ inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatab
 inline constexpr call_spec keep_alive_call{"lease_keep_alive", "/v3/lease/keepalive", repeatability::repeatable};
 inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::repeatable};
 inline constexpr call_spec time_to_live_call{"lease_time_to_live", "/v3/lease/timetolive", repeatability::repeatable};
+inline constexpr call_spec lease_list_call{"lease_list", "/v3/lease/leases", repeatability::repeatable};
 
 // Keeps the core alive while it works: the handle may go meanwhile.
 template <class Reply>
@@ -488,6 +487,10 @@ ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_
 
 ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> client::lease_time_to_live(lease_id id, bool keys, call_options options) {
     return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), std::string(), options);
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_list_response> client::lease_list(call_options options) {
+    return detail::start<lease_list_response>(core_, detail::lease_list_call, codec::encode_lease_list(), std::string(), options);
 }
 
 ETCDCOLL_DECL watch client::watch(watch_request request) {

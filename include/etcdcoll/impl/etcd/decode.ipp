@@ -82,6 +82,14 @@ ETCDCOLL_DECL void read(const json::object& from, lease_time_to_live_response& r
         for (const auto& item : *list) reply.keys.push_back(raw_bytes(item, "keys"));
 }
 
+ETCDCOLL_DECL void read(const json::object& from, lease_list_response& reply) {
+    reply.header = read_header(from);
+    const auto* list = find_array(from, "leases");
+    if (list == nullptr) return;
+    reply.leases.reserve(list->size());
+    for (const auto& item : *list) reply.leases.push_back(lease_id{integer<std::int64_t>(as_object(item), "ID")});
+}
+
 template <class T> void decode_whole(std::string_view text, T& reply) {
     const document parsed(text);
     read(parsed.root(), reply);
@@ -96,6 +104,7 @@ ETCDCOLL_DECL void decode(std::string_view text, compact_response& reply) { deco
 ETCDCOLL_DECL void decode(std::string_view text, lease_grant_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, lease_revoke_response& reply) { decode_whole(text, reply); }
 ETCDCOLL_DECL void decode(std::string_view text, lease_time_to_live_response& reply) { decode_whole(text, reply); }
+ETCDCOLL_DECL void decode(std::string_view text, lease_list_response& reply) { decode_whole(text, reply); }
 
 // A stream of one message: {"result":{...}}.
 ETCDCOLL_DECL void decode(std::string_view text, lease_keep_alive_response& reply) {

@@ -153,6 +153,8 @@ ETCDCOLL_DECL std::string encode_time_to_live(lease_id id, bool keys) {
 
 ETCDCOLL_DECL std::string encode_lease(lease_id id) { return encode_time_to_live(id, false); }
 
+ETCDCOLL_DECL std::string encode_lease_list() { return "{}"; }
+
 ETCDCOLL_DECL void append_create(std::string& text, const watch_request& request, std::int64_t watch_id, revision start) {
     object_writer out(text);
     append_keys(out, request.keys);

@@ -2,7 +2,8 @@
 // What the decoders of etcd's replies share. Each throws bad_reply for what is not of the kind asked for; what is missing is the default.
 
 #include <etcdcoll/detail/base64.hpp>
-#include <etcdcoll/impl/etcd/codec.hpp>
+#include <etcdcoll/etcd/types.hpp>
+#include <etcdcoll/impl/etcd/bad_reply.hpp>
 
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
@@ -10,6 +11,8 @@
 
 #include <charconv>
 #include <limits>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
