@@ -264,10 +264,9 @@ ETCDCOLL_DECL asio::awaitable<void> attendance::enter(duration timeout) {
 }
 
 ETCDCOLL_DECL void keep_present(std::vector<etcd::key_value>& keys, const std::vector<etcd::key_value>& present) {
-    const auto gone = [&present](const etcd::key_value& one) {
+    std::erase_if(keys, [&present](const etcd::key_value& one) {
         return std::none_of(present.begin(), present.end(), [&one](const auto& kv) { return kv.key == one.key; });
-    };
-    std::erase_if(keys, gone);
+    });
 }
 
 ETCDCOLL_DECL asio::awaitable<void> attendance::leave(duration timeout) {
