@@ -37,7 +37,7 @@ asio::awaitable<void> refused(client_options options, std::string says) {
 asio::awaitable<void> everything_works(client_options options, std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, options);
-    auto seen = c.watch(etcd::prefix(p));
+    auto seen = c.watch(etcd::watch_request(etcd::prefix(p), etcd::revision{1}));
     const std::string large(1'000'000, 'x');
     const auto written = co_await c.put(p + "large", large);
     CHECK(written.header.revision);
@@ -47,7 +47,7 @@ asio::awaitable<void> everything_works(client_options options, std::string p) {
     const auto lease = co_await c.lease_grant(60s);
     const auto kept = co_await c.lease_keep_alive(lease.id);
     CHECK(kept.ttl == 60s);
-    auto second = c.watch(p + "later"); // sent on the open stream, while it is read
+    auto second = c.watch(etcd::watch_request(p + "later", written.header.revision)); // sent on the open stream, while it is read
     const auto later = co_await c.put(p + "later", "1");
     for (int i = 0; i < 100; ++i) {
         const auto one = co_await c.put(p + "k" + std::to_string(i), std::to_string(i));
