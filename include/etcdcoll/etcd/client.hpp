@@ -48,6 +48,8 @@ public:
     client_options& connections(std::size_t most);
     /// Largest reply, or message of a watch, that is taken into memory. Default 256 MiB.
     client_options& reply_limit(std::size_t bytes);
+    /// How much of a watch's events may wait for next(), about. Default 64 MiB.
+    client_options& watch_buffer(std::size_t bytes);
     client_options& log(logger sink);
     /// Called on the client's strand at the end of each call: it must neither block nor throw.
     client_options& on_call(std::function<void(const call_report&)> observer);
