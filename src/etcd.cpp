@@ -3,5 +3,7 @@
 #include <etcdcoll/impl/etcd/client_core.ipp>
 #include <etcdcoll/impl/etcd/decode.ipp>
 #include <etcdcoll/impl/etcd/encode.ipp>
+#include <etcdcoll/impl/etcd/metrics.ipp>
+#include <etcdcoll/impl/etcd/reply_stream.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
 #include <etcdcoll/impl/etcd/watch_hub.ipp>

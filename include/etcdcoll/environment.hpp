@@ -53,6 +53,8 @@ public:
     /// False when an idle stream was closed by the peer, or has bytes that nobody asked for.
     virtual bool quiet() noexcept = 0;
     virtual void close() noexcept = 0;
+    /// What a failure of this stream means, for people.
+    virtual std::string explain(const error_code& failure) const;
 };
 
 class ETCDCOLL_API environment {

@@ -30,6 +30,7 @@ enum class errc {
     connection_failed = 20, ///< no endpoint could be reached; nothing was executed
     bad_reply = 21,         ///< an answer that is not etcd's, is cut short or breaks a limit
     outcome_unknown = 22,   ///< a write may or may not have been executed
+    tls_failed = 23,        ///< a certificate that one side does not take; the text says which, and why
 
     // What etcd answered.
     unavailable = 30,       ///< no leader, or overloaded

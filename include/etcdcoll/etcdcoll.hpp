@@ -4,6 +4,7 @@
 #include <etcdcoll/bytes.hpp>
 #include <etcdcoll/error.hpp>
 #include <etcdcoll/etcd/client.hpp>
+#include <etcdcoll/etcd/metrics.hpp>
 #include <etcdcoll/fwd.hpp>
 #include <etcdcoll/group.hpp>
 #include <etcdcoll/host.hpp>
@@ -11,4 +12,5 @@
 #include <etcdcoll/run.hpp>
 #include <etcdcoll/serializer.hpp>
 #include <etcdcoll/session.hpp>
+#include <etcdcoll/tls.hpp>
 #include <etcdcoll/version.hpp>

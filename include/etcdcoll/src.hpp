@@ -8,6 +8,8 @@
 #include <etcdcoll/impl/etcd/client_core.ipp>
 #include <etcdcoll/impl/etcd/decode.ipp>
 #include <etcdcoll/impl/etcd/encode.ipp>
+#include <etcdcoll/impl/etcd/metrics.ipp>
+#include <etcdcoll/impl/etcd/reply_stream.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
 #include <etcdcoll/impl/etcd/watch_hub.ipp>
 #include <etcdcoll/impl/group/group.ipp>
@@ -19,3 +21,4 @@
 #include <etcdcoll/impl/run.ipp>
 #include <etcdcoll/impl/session.ipp>
 #include <etcdcoll/impl/tcp_stream.ipp>
+#include <etcdcoll/impl/tls_stream.ipp>

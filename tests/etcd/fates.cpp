@@ -190,6 +190,25 @@ asio::awaitable<void> wrong_words(std::string p, std::string reply, bool written
     CHECK(c.metrics().attempts == (written ? 3 : 2));
 }
 
+// A port that never was etcd's gateway has executed nothing, and says the same the next time.
+asio::awaitable<void> wrong_port(std::string p, std::string reply, std::string hint) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/kv/put").reply_with(reply));
+    auto writing = c.put(p + "k", "v");
+    const auto end = co_await ending_of(std::move(writing));
+    CHECK(end.reason == errc::bad_reply);
+    CHECK(contains(end.what, hint));
+    CHECK(end.context.attempts == 1);
+    const auto written = co_await c.put(p + "k", "v"); // a connection that has spoken HTTP
+    CHECK(written.header.revision);
+    proxy.add(fault_rule("/v3/kv/put").reply_with(reply));
+    auto again = c.put(p + "k", "v");
+    const auto unknown = co_await ending_of(std::move(again));
+    CHECK(unknown.reason == errc::outcome_unknown);
+}
+
 std::string http_reply(const std::string& status, const std::string& body) {
     return "HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
@@ -211,6 +230,11 @@ TEST_CASE("client: a read cut after any byte is repeated") {
     run_ranks(8, own, 60s);
 }
 
+TEST_CASE("client: a port that speaks HTTP/2 only, or TLS, is named, and a write to it is known not to be done") {
+    run(wrong_port(unique_prefix(), std::string("\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 15), "speaks HTTP/2 only: use the address of etcd's --listen-client-http-urls"));
+    run(wrong_port(unique_prefix(), std::string("\x15\x03\x01\0\x02\x02\x46", 7), "speaks TLS: write https://"));
+}
+
 TEST_CASE("client: what is no whole reply of etcd leaves a write unknown and has a read repeated") {
     run(wrong_words(unique_prefix(), http_reply("200 OK", "{}"), true));
     run(wrong_words(unique_prefix(), http_reply("200 OK", R"({"header":{"cluster_id":"1","raft_term":"2"}})"), true));
@@ -219,6 +243,5 @@ TEST_CASE("client: what is no whole reply of etcd leaves a write unknown and has
     run(wrong_words(unique_prefix(), http_reply("302 Found", ""), true));
     run(wrong_words(unique_prefix(), http_reply("502 Bad Gateway", "<html>"), true));
     run(wrong_words(unique_prefix(), http_reply("503 Service Unavailable", R"({"code":14,"message":"etcdserver: request timed out"})"), true));
-    run(wrong_words(unique_prefix(), std::string("\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 15), true));
     run(wrong_words(unique_prefix(), http_reply("404 Not Found", "404 page not found\n"), false));
 }

@@ -11,7 +11,13 @@ namespace etcdcoll::detail {
 struct server_verdict {
     errc reason;
     attempt_outcome outcome;
+    bool login_needed = false; ///< a good token would change it
 };
+
+/// The gateway's answer to every call, in text/plain, when a certificate has a CommonName and users are on.
+inline bool common_name_refused(std::string_view message) {
+    return message.find("CommonName of client sending a request against gateway") != std::string_view::npos;
+}
 
 /// `code` is etcd's (gRPC numbering), 0 where the body was not etcd's own. Never decided by the HTTP status alone: versions differ.
 inline server_verdict judge(int code, int http_status, std::string_view message) {
@@ -23,7 +29,8 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         return {errc::refused, attempt_outcome::final};
     case 3:
         if (says("request is too large")) return {errc::too_large, attempt_outcome::final};
-        if (says("user name is empty") || says("authentication failed")) return {errc::unauthenticated, attempt_outcome::final};
+        if (says("user name is empty") || says("revision of auth store is old")) return {errc::unauthenticated, attempt_outcome::final, true};
+        if (says("authentication failed")) return {errc::unauthenticated, attempt_outcome::final};
         return {errc::refused, attempt_outcome::final};
     case 4: return {errc::unavailable, attempt_outcome::unknown};
     case 5:
@@ -44,9 +51,11 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         return {errc::refused, attempt_outcome::final};
     case 12: return {errc::unsupported, attempt_outcome::final};
     case 14: return {errc::unavailable, attempt_outcome::unknown}; // "request timed out", "leader changed": it may be applied all the same
-    case 16: return {errc::unauthenticated, attempt_outcome::final};
+    case 16: return {errc::unauthenticated, attempt_outcome::final, true};
     default: break;
     }
+    if (common_name_refused(message)) return {errc::unauthenticated, attempt_outcome::final};
+    if (http_status == 401) return {errc::unauthenticated, attempt_outcome::final, true};
     if (http_status == 404 || http_status == 405 || http_status == 501) return {errc::unsupported, attempt_outcome::final};
     if (http_status >= 500) return {errc::unavailable, attempt_outcome::unknown}; // of a proxy in between
     return {code == 0 ? errc::bad_reply : errc::refused, code == 0 ? attempt_outcome::unknown : attempt_outcome::final};
@@ -55,7 +64,7 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
 /// Why etcd cancelled a watch. The HTTP status is 200 then, and gRPC's code a part of the text.
 inline errc judge_cancel(std::string_view reason) {
     const auto says = [reason](std::string_view text) { return reason.find(text) != std::string_view::npos; };
-    if (says("code = Unauthenticated") || says("user name is empty")) return errc::unauthenticated;
+    if (says("code = Unauthenticated") || says("user name is empty") || says("revision of auth store is old")) return errc::unauthenticated;
     if (says("permission denied")) return errc::permission_denied;
     return errc::refused;
 }

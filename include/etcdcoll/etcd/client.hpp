@@ -2,12 +2,15 @@
 // The asynchronous client of etcd v3, over its HTTP/JSON gateway.
 
 #include <etcdcoll/environment.hpp>
+#include <etcdcoll/etcd/metrics.hpp>
 #include <etcdcoll/etcd/txn.hpp>
 #include <etcdcoll/etcd/types.hpp>
 #include <etcdcoll/etcd/watch.hpp>
 #include <etcdcoll/log.hpp>
+#include <etcdcoll/tls.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,20 +25,32 @@ public:
     client_options(const client_options&);
     client_options& operator=(const client_options&);
 
-    /// Comma-separated `[http://]host[:port]`. Default: ETCD_ENDPOINTS, else http://127.0.0.1:2379.
+    /// Comma-separated `[http://|https://]host[:port]`. Default: ETCD_ENDPOINTS, else http://127.0.0.1:2379.
     client_options& endpoints(std::string list);
+    /// Asks the cluster for its members that often, and when one has failed; their client URLs are used beside the given endpoints, and no
+    /// more once they have left. Default: zero, never.
+    client_options& refresh_endpoints(duration interval);
+    /// For https endpoints. Without it they are checked against the system's authorities.
+    client_options& tls(tls_options settings);
+    /// Logs in before the first call. The token is kept, and asked for again when etcd takes it no more. The password appears in no error
+    /// and no log line.
+    client_options& user(std::string name, std::string password);
     /// How long a call may take in all, repetitions included. Default 8 s: a write that is under way when etcd's leader dies is
     /// answered after 7 s.
     client_options& timeout(duration limit);
+    /// How long a call that waits for others (a lock, an election) may take in all. Default 300 s.
+    client_options& wait_timeout(duration limit);
     /// How long one attempt of a repeatable call may take before it is made again elsewhere. Default 1.5 s: a new leader is there after 1 to 1.7 s.
     client_options& attempt_timeout(duration limit);
-    /// How long a connection may take to come about. Default 1 s.
+    /// How long a connection may take to come about. Default 1 s; 0.3 s while there are endpoints that were not tried yet.
     client_options& connect_timeout(duration limit);
     /// Kept connections to each endpoint, at most. Calls beyond wait their turn. Default 64.
     client_options& connections(std::size_t most);
     /// Largest reply, or message of a watch, that is taken into memory. Default 256 MiB.
     client_options& reply_limit(std::size_t bytes);
     client_options& log(logger sink);
+    /// Called on the client's strand at the end of each call: it must neither block nor throw.
+    client_options& on_call(std::function<void(const call_report&)> observer);
     /// Time, network and randomness; the system's unless a simulation is given.
     client_options& system(std::shared_ptr<environment> replacement);
 
@@ -55,19 +70,6 @@ struct call_options {
     bool guarded = false;
 };
 
-/// Counted since the client was made.
-struct client_metrics {
-    std::uint64_t calls = 0;
-    std::uint64_t attempts = 0; ///< requests sent for calls; attempts - calls were repetitions
-    std::uint64_t failures = 0; ///< calls that ended with an error
-    std::uint64_t connects = 0;
-    std::uint64_t bytes_sent = 0;
-    std::uint64_t bytes_received = 0;
-    std::uint64_t watch_streams = 0; ///< opened, reconnects included
-    std::uint64_t watch_events = 0;  ///< delivered
-    std::uint64_t watch_repeats = 0; ///< dropped, since a server sent them again
-};
-
 namespace detail {
 class client_core;
 }
@@ -79,8 +81,9 @@ namespace etcd {
 /// execution context.
 ///
 /// Every call:
-/// Errors:  invalid_argument and too_large before any I/O; timed_out, connection_failed, unavailable, bad_reply; what etcd answers (refused,
-///          permission_denied, no_space, ...); outcome_unknown for a write that may or may not have been executed.
+/// Errors:  invalid_argument and too_large before any I/O; timed_out, connection_failed, tls_failed, unavailable, bad_reply; what etcd answers
+///          (refused, unauthenticated, permission_denied, no_space, unsupported, ...); outcome_unknown for a write that may or may not have
+///          been executed.
 /// Cancel:  terminal; a write that was sent may have been executed.
 /// Cost:    one request; more where an attempt fails and a repetition is harmless.
 class ETCDCOLL_API client {

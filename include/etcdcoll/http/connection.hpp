@@ -11,6 +11,10 @@
 #include <string>
 #include <string_view>
 
+namespace etcdcoll::detail {
+class tls_context;
+}
+
 namespace etcdcoll::http {
 
 struct reply {
@@ -51,15 +55,16 @@ struct traffic {
 /// All members are called on the executor; a deadline that passes, a cancellation and any failure close the connection.
 class ETCDCOLL_API connection {
 public:
+    /// `tls`: what an https endpoint needs.
     connection(asio::any_io_executor executor, std::shared_ptr<environment> system, endpoint peer, limits caps,
-               std::shared_ptr<traffic> counters);
+               std::shared_ptr<traffic> counters, std::shared_ptr<const etcdcoll::detail::tls_context> tls = nullptr);
     ~connection();
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
     const endpoint& peer() const noexcept;
 
-    /// Errors:  failure (connection_failed, timed_out), none of them sent; errc::cancelled.
+    /// Errors:  failure (connection_failed, tls_failed, timed_out), none of them sent; errc::cancelled.
     asio::awaitable<void> open(time_point deadline);
 
     /// POSTs `body` to `target` and returns the whole reply. `headers` are complete lines, each ended by CR LF. The request is one write.
@@ -78,9 +83,11 @@ public:
     asio::awaitable<void> begin_stream(std::string_view target, std::string_view headers, std::string_view first, time_point deadline);
     /// Sends one more piece of the request body. One at a time.
     asio::awaitable<void> send_piece(std::string_view piece, time_point deadline);
-    /// Waits for the next bytes of the reply's body and returns them; empty at its complete end. Without a deadline of its own: `close()`
-    /// ends it. Valid until the next call.
-    asio::awaitable<std::string_view> read_piece();
+    /// Sends a whole request whose reply is a stream.
+    asio::awaitable<void> begin_reply(std::string_view target, std::string_view headers, std::string_view body, time_point deadline);
+    /// Waits for the next bytes of the reply's body and returns them; empty at its complete end. Valid until the next call. Without a
+    /// deadline, `close()` ends it; a stream that is written to at the same time takes none here.
+    asio::awaitable<std::string_view> read_piece(time_point deadline = time_point::max());
     /// Of the stream's reply; 0 before its header has come.
     int stream_status() const noexcept;
 

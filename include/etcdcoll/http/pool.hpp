@@ -11,12 +11,14 @@ namespace etcdcoll::http {
 class ETCDCOLL_API pool {
 public:
     pool(asio::any_io_executor executor, std::shared_ptr<environment> system, std::vector<endpoint> endpoints,
-         std::size_t connections_per_endpoint, limits caps);
+         std::size_t connections_per_endpoint, limits caps, std::shared_ptr<const etcdcoll::detail::tls_context> tls = nullptr);
     ~pool();
     pool(const pool&) = delete;
     pool& operator=(const pool&) = delete;
 
     std::size_t size() const noexcept;
+    /// The index of an endpoint, which is taken in where it is new.
+    std::size_t index_of(const endpoint& peer);
     const endpoint& at(std::size_t index) const noexcept;
     const traffic& counters() const noexcept;
 
@@ -29,6 +31,8 @@ public:
 
     /// A connection of its own for what waits on the server. Not counted in the bound, never reused.
     asio::awaitable<std::unique_ptr<connection>> open(std::size_t index, time_point deadline);
+    /// Closes idle connections to endpoint `index`.
+    void forget(std::size_t index) noexcept;
 
     /// Ends every exchange with a failure and refuses new ones.
     void close() noexcept;

@@ -15,6 +15,14 @@ ETCDCOLL_DECL timer::~timer() = default;
 ETCDCOLL_DECL byte_stream::~byte_stream() = default;
 ETCDCOLL_DECL environment::~environment() = default;
 
+// "Connection refused" reads as "connection refused" behind a colon.
+ETCDCOLL_DECL std::string byte_stream::explain(const error_code& failure) const {
+    auto text = failure.message();
+    if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z')
+        text[0] = static_cast<char>(text[0] - 'A' + 'a');
+    return text;
+}
+
 namespace detail {
 
 // A cancelled Asio wait whose completion is queued already still reports success, so each arm() has a number and only the newest fires.

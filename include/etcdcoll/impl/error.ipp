@@ -18,6 +18,7 @@ ETCDCOLL_DECL const char* describe(errc code) noexcept {
     case errc::connection_failed: return "connection failed";
     case errc::bad_reply: return "bad reply";
     case errc::outcome_unknown: return "outcome unknown";
+    case errc::tls_failed: return "TLS failed";
     case errc::unavailable: return "unavailable";
     case errc::no_space: return "no space";
     case errc::compacted: return "compacted";

@@ -43,6 +43,35 @@ ETCDCOLL_DECL client_options& client_options::endpoints(std::string list) {
     return *this;
 }
 
+ETCDCOLL_DECL client_options& client_options::refresh_endpoints(duration interval) {
+    if (interval < duration::zero()) throw error(errc::invalid_argument, "refresh_endpoints: the interval is negative");
+    mine().refresh = interval;
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::tls(tls_options settings) {
+    mine().tls = std::move(settings);
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::user(std::string name, std::string password) {
+    if (name.empty()) throw error(errc::invalid_argument, "user: the name is empty");
+    auto& own = mine();
+    own.user = std::move(name);
+    own.password = std::move(password);
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::wait_timeout(duration limit) {
+    mine().wait_timeout = detail::positive(limit, "wait_timeout");
+    return *this;
+}
+
+ETCDCOLL_DECL client_options& client_options::on_call(std::function<void(const call_report&)> observer) {
+    mine().observer = std::move(observer);
+    return *this;
+}
+
 ETCDCOLL_DECL client_options& client_options::timeout(duration limit) {
     mine().timeout = detail::positive(limit, "timeout");
     return *this;
@@ -390,13 +419,19 @@ ETCDCOLL_DECL client_metrics client::metrics() const noexcept {
     const auto& traffic = core_->pool().counters();
     result.calls = counted.calls;
     result.attempts = counted.attempts;
+    result.retries = counted.retries;
     result.failures = counted.failures;
+    result.logins = counted.logins;
     result.connects = traffic.connects;
     result.bytes_sent = traffic.bytes_sent;
     result.bytes_received = traffic.bytes_received;
     result.watch_streams = counted.watch_streams;
     result.watch_events = counted.watch_events;
     result.watch_repeats = counted.watch_repeats;
+    result.watch_reconnects = counted.watch_reconnects;
+    result.watch_backlog = counted.watch_backlog;
+    for (std::size_t i = 0; i < latency_histogram::size; ++i) result.latency.counts[i] = counted.latency[i];
+    result.latency.total = duration(counted.latency_total.load());
     return result;
 }
 

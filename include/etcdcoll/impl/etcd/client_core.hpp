@@ -6,8 +6,10 @@
 #include <etcdcoll/etcd/client.hpp>
 #include <etcdcoll/http/pool.hpp>
 
+#include <array>
 #include <atomic>
 #include <functional>
+#include <optional>
 
 namespace etcdcoll {
 
@@ -15,10 +17,16 @@ struct client_options::values {
     std::string endpoints;
     duration timeout = std::chrono::seconds(8);
     duration attempt_timeout = std::chrono::milliseconds(1500);
+    duration wait_timeout = std::chrono::seconds(300);
     duration connect_timeout = std::chrono::seconds(1);
+    duration refresh = duration::zero();
+    std::optional<tls_options> tls;
+    std::string user;
+    std::string password;
     std::size_t connections = 64;
     std::size_t reply_limit = 256 * 1024 * 1024;
     logger log;
+    std::function<void(const call_report&)> observer;
     std::shared_ptr<environment> system = environment::system();
 };
 
@@ -28,11 +36,15 @@ class watch_hub;
 
 inline constexpr duration longest_timeout = std::chrono::hours(24 * 365); // longer ones mean the same, and must not overflow a time_point
 
-/// Names one kind of call. `key` is for error texts.
+inline constexpr std::size_t any_endpoint = static_cast<std::size_t>(-1);
+
+/// Names one kind of call.
 struct call_spec {
     const char* name;
     const char* path;
     repeatability kind;
+    bool waits = false; ///< answered when something happens: on a connection of its own, with all the time there is for an attempt
+    bool login = false; ///< asks for a token, so it shows none
 };
 
 /// What a call would throw, told the one place that may see it otherwise (a keep-alive, a guarded write).
@@ -42,6 +54,8 @@ struct attempt_result {
     std::string cause;
     int grpc_code = 0;
     int http_status = 0;
+    bool login_needed = false; ///< etcd did nothing, for want of a good token
+    bool lasting = false;      ///< this endpoint would say the same the next time
 };
 
 /// All members but the counters and `executor` are used on the strand only.
@@ -52,8 +66,28 @@ public:
 
     using decoder = std::function<void(std::string_view)>;
 
-    /// Sends `body` until a whole reply has been decoded or the retry rule ends it; throws error. `key` names what it is about.
-    asio::awaitable<void> call(call_spec spec, std::string body, std::string key, call_options options, decoder decode);
+    /// Sends `body` until a whole reply has been decoded or the retry rule ends it; throws error. `key` names what it is about, in error
+    /// texts. `at`: to this endpoint only.
+    asio::awaitable<void> call(call_spec spec, std::string body, std::string key, call_options options, decoder decode,
+                               std::size_t at = any_endpoint);
+
+    /// The index of an endpoint, to which calls can then be directed. Throws errc::invalid_argument.
+    std::size_t endpoint_index(const std::string& url);
+
+    /// Sees to it that there is a token to show, where a user is set. Many callers cause one login. Throws error.
+    asio::awaitable<void> log_in(time_point deadline);
+    /// The header line that shows the token; empty without one.
+    const std::string& authorization() const noexcept { return authorization_; }
+    /// Which login authorization() is of.
+    std::uint64_t login_number() const noexcept { return login_number_; }
+    bool has_user() const noexcept { return !values_.user.empty(); }
+    /// etcd does not take the token of that login any more.
+    void forget_login(std::uint64_t number) noexcept;
+    /// "etcd 3.4.23"; empty where it does not say so within a second.
+    asio::awaitable<std::string> version_of(std::size_t index);
+
+    /// Learns the cluster's members, where that is wanted and due; returns at once. `failed`: it is due earlier.
+    void refresh_endpoints(bool failed);
 
     /// Ends everything; on the strand.
     void close() noexcept;
@@ -72,26 +106,49 @@ public:
     struct counters {
         std::atomic<std::uint64_t> calls = 0;
         std::atomic<std::uint64_t> attempts = 0;
+        std::atomic<std::uint64_t> retries = 0;
         std::atomic<std::uint64_t> failures = 0;
+        std::atomic<std::uint64_t> logins = 0;
         std::atomic<std::uint64_t> watch_streams = 0;
         std::atomic<std::uint64_t> watch_events = 0;
         std::atomic<std::uint64_t> watch_repeats = 0;
+        std::atomic<std::uint64_t> watch_reconnects = 0;
+        std::atomic<std::uint64_t> watch_backlog = 0;
+        std::array<std::atomic<std::uint64_t>, latency_histogram::size> latency{};
+        std::atomic<std::int64_t> latency_total = 0;
     };
     counters counted;
 
-private:
-    asio::awaitable<attempt_result> attempt(const call_spec& spec, const std::string& body, time_point limit, std::size_t index,
-                                            const decoder& decode);
-    attempt_result judge_reply(const http::reply& reply, const decoder& decode);
+    attempt_result judge_error(const http::reply& reply) const;
+    attempt_result judge_failure(const http::failure& failure) const;
     [[noreturn]] void give_up(const call_spec& spec, const std::string& key, const attempt_result& last, std::size_t index,
-                              const std::vector<std::string>& tried, retry::action why, const retry& made, time_point started);
+                              const std::vector<std::string>& tried, retry::action why, int attempts, time_point started);
+
+private:
+    class meter;
+    struct login_flight;
+    class login_landing;
+
+    asio::awaitable<attempt_result> attempt(const call_spec& spec, const std::string& body, time_point limit, duration connect_limit,
+                                            std::size_t index, const decoder& decode);
+    asio::awaitable<void> authenticate(time_point deadline);
+    asio::awaitable<void> learn_endpoints(std::shared_ptr<client_core> alive);
+    void use_endpoints(const std::vector<std::string>& urls);
 
     asio::any_io_executor executor_;
     asio::any_io_executor strand_;
     client_options::values values_;
+    std::shared_ptr<const tls_context> tls_;
     http::pool pool_;
     endpoint_ring ring_;
     std::shared_ptr<watch_hub> watches_;
+    std::size_t given_; // endpoints: the first ones of the pool
+    std::string authorization_;
+    std::uint64_t login_number_ = 0;
+    bool logged_in_ = false; // with a token, or etcd has said that it knows no users
+    std::shared_ptr<login_flight> login_;
+    time_point refreshed_{duration::min() / 2};
+    bool refreshing_ = false;
     bool closed_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace etcdcoll::etcd::codec {
 
@@ -28,6 +29,7 @@ std::string encode_time_to_live(lease_id id, bool keys);
 std::string encode_create(const watch_request& request, std::int64_t watch_id, revision start);
 std::string encode_cancel(std::int64_t watch_id);
 std::string encode_progress();
+std::string encode_login(const std::string& user, const std::string& password);
 
 // Each throws bad_reply, also where header.revision is missing: then it is not the whole reply.
 void decode(std::string_view text, range_response& reply);
@@ -39,6 +41,13 @@ void decode(std::string_view text, lease_grant_response& reply);
 void decode(std::string_view text, lease_keep_alive_response& reply);
 void decode(std::string_view text, lease_revoke_response& reply);
 void decode(std::string_view text, lease_time_to_live_response& reply);
+
+/// Of the reply to authenticate; throws bad_reply where it could not stand in a header line.
+std::string decode_token(std::string_view text);
+/// Of the reply to status.
+std::string decode_version(std::string_view text);
+/// Of the reply to member/list: those of started members.
+std::vector<std::string> decode_client_urls(std::string_view text);
 
 struct server_error {
     int code = 0; ///< gRPC's numbering; 0 where the body was not etcd's JSON

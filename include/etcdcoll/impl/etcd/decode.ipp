@@ -7,6 +7,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -228,6 +229,33 @@ ETCDCOLL_DECL void decode(std::string_view text, lease_keep_alive_response& repl
     if (result == nullptr) throw bad_reply("result is missing");
     read(*result, reply);
     if (!reply.header.revision) throw bad_reply("header.revision is missing");
+}
+
+ETCDCOLL_DECL std::string decode_token(std::string_view text) {
+    const document parsed(text);
+    auto token = string(parsed.root(), "token");
+    const auto unfit = [](char c) { return c < 0x20 || c == 0x7f; };
+    if (token.empty() || std::any_of(token.begin(), token.end(), unfit)) throw bad_reply("token is missing, or none");
+    return token;
+}
+
+ETCDCOLL_DECL std::string decode_version(std::string_view text) {
+    const document parsed(text);
+    return string(parsed.root(), "version").substr(0, 40);
+}
+
+ETCDCOLL_DECL std::vector<std::string> decode_client_urls(std::string_view text) {
+    std::vector<std::string> urls;
+    const document parsed(text);
+    const auto* members = find_array(parsed.root(), "members");
+    if (members == nullptr) throw bad_reply("members is missing");
+    for (const auto& member : *members) {
+        const auto* list = find_array(as_object(member), "clientURLs");
+        if (list == nullptr) continue;
+        for (const auto& url : *list)
+            if (url.is_string()) urls.emplace_back(url.get_string().data(), url.get_string().size());
+    }
+    return urls;
 }
 
 ETCDCOLL_DECL server_error read_error(const json::object& from) {

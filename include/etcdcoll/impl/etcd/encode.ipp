@@ -29,6 +29,21 @@ public:
         if (value) open(name).append("true");
     }
     void word(std::string_view name, std::string_view value) { open(name).append("\"").append(value).append("\""); }
+    void text(std::string_view name, std::string_view value) {
+        auto& out = open(name) += '"';
+        for (const char c : value) {
+            constexpr char digits[] = "0123456789abcdef";
+            const auto byte = static_cast<unsigned char>(c);
+            if (c == '"' || c == '\\') {
+                out.append(1, '\\').append(1, c);
+            } else if (byte < 0x20) {
+                out.append("\\u00").append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
+            } else {
+                out += c;
+            }
+        }
+        out += '"';
+    }
     void bytes(std::string_view name, std::string_view value) {
         if (value.empty()) return;
         open(name) += '"';
@@ -221,5 +236,15 @@ ETCDCOLL_DECL std::string encode_cancel(std::int64_t watch_id) {
 }
 
 ETCDCOLL_DECL std::string encode_progress() { return "{\"progress_request\":{}}"; }
+
+ETCDCOLL_DECL std::string encode_login(const std::string& user, const std::string& password) {
+    std::string text;
+    {
+        object_writer out(text);
+        out.text("name", user);
+        out.text("password", password);
+    }
+    return text;
+}
 
 } // namespace etcdcoll::etcd::codec

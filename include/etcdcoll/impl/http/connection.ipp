@@ -2,6 +2,7 @@
 
 #include <etcdcoll/http/connection.hpp>
 #include <etcdcoll/impl/http/response_parser.hpp>
+#include <etcdcoll/impl/tls_stream.hpp>
 
 #include <boost/asio/error.hpp>
 
@@ -17,15 +18,6 @@ inline constexpr std::size_t first_buffer = 16 * 1024;
 inline constexpr std::size_t last_buffer = 256 * 1024;
 inline constexpr int informational_limit = 8;
 
-// "Connection refused" reads as "connection refused" behind a colon.
-ETCDCOLL_DECL std::string cause_of(const error_code& code) {
-    if (code == asio::error::eof) return "connection closed by the server";
-    auto text = code.message();
-    if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z')
-        text[0] = static_cast<char>(text[0] - 'A' + 'a');
-    return text;
-}
-
 ETCDCOLL_DECL void append_chunk(std::string& text, std::string_view piece) {
     constexpr char digits[] = "0123456789abcdef";
     char size[2 * sizeof(std::size_t)];
@@ -39,9 +31,11 @@ ETCDCOLL_DECL void append_chunk(std::string& text, std::string_view piece) {
 
 struct connection::state {
     state(asio::any_io_executor executor, std::shared_ptr<environment> system_, endpoint peer_, limits caps_,
-          std::shared_ptr<traffic> counters_)
+          std::shared_ptr<traffic> counters_, const std::shared_ptr<const etcdcoll::detail::tls_context>& tls)
         : system(std::move(system_)), peer(std::move(peer_)), caps(caps_), counters(std::move(counters_)),
-          stream(system->make_stream(executor)), watchdog(system->make_timer(executor)), buffer(detail::first_buffer) {}
+          stream(system->make_stream(executor)), watchdog(system->make_timer(executor)), buffer(detail::first_buffer) {
+        if (tls) stream = std::make_unique<etcdcoll::detail::tls_stream>(std::move(stream), tls);
+    }
 
     // The watchdog is left armed from one exchange to the next: when it fires too early, it is armed for what is then due.
     void set_deadline(time_point when) {
@@ -79,12 +73,24 @@ struct connection::state {
             if (closed_here) throw failure(errc::connection_failed, sent, "connection closed while " + std::string(doing));
             throw error(errc::cancelled, "cancelled");
         }
-        throw failure(errc::connection_failed, sent, detail::cause_of(code) + " (" + std::string(doing) + ")");
+        if (code.category() == etcdcoll::detail::tls_category()) // before the first reply, it is the handshake that failed: nothing was executed
+            throw failure(errc::tls_failed, sent && spoke_http, stream->explain(code));
+        const auto cause = code == asio::error::eof ? std::string("connection closed by the server") : stream->explain(code);
+        throw failure(errc::connection_failed, sent, cause + " (" + std::string(doing) + ")");
     }
 
-    [[noreturn]] void refuse(std::string cause) {
+    // `executed`: the peer may have taken the request for one.
+    [[noreturn]] void refuse(std::string cause, bool executed = true) {
         shut();
-        throw failure(errc::bad_reply, true, std::move(cause));
+        throw failure(errc::bad_reply, executed, std::move(cause));
+    }
+
+    void begin_request(std::string_view target, std::string_view headers, std::string_view body) {
+        text.clear();
+        text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: ").append(peer.authority());
+        text.append("\r\nContent-Type: application/json\r\n").append(headers);
+        text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n").append(body);
+        ++counters->requests;
     }
 
     void feed();
@@ -110,6 +116,7 @@ struct connection::state {
     bool late = false;
     bool usable = false;
     bool in_step = false; // no reply is outstanding
+    bool spoke_http = false; // a reply has come
 };
 
 // An HTTP/2-only port and a TLS port answer with frames of their own: said plainly, since the parser's words would help nobody.
@@ -117,8 +124,8 @@ ETCDCOLL_DECL void connection::state::check_first_bytes() {
     if (parser->got_some() || begin == end) return;
     const auto first = static_cast<unsigned char>(buffer[begin]);
     if (first == 0)
-        refuse("this port speaks HTTP/2 only: use the address of etcd's --listen-client-http-urls");
-    if (first == 0x15 || first == 0x16) refuse("this port speaks TLS: write https://");
+        refuse("this port speaks HTTP/2 only: use the address of etcd's --listen-client-http-urls", spoke_http);
+    if (first == 0x15 || first == 0x16) refuse("this port speaks TLS: write https://", spoke_http);
 }
 
 ETCDCOLL_DECL void connection::state::feed() {
@@ -132,6 +139,7 @@ ETCDCOLL_DECL void connection::state::feed() {
         if (used == 0) break;
     }
     if (begin == end) begin = end = 0;
+    spoke_http = spoke_http || parser->is_header_done();
     if (parser->is_header_done() && parser->encoded()) refuse("the reply has a Content-Encoding that nobody asked for");
 }
 
@@ -175,8 +183,8 @@ ETCDCOLL_DECL asio::awaitable<void> connection::state::send(std::string_view pie
 }
 
 ETCDCOLL_DECL connection::connection(asio::any_io_executor executor, std::shared_ptr<environment> system, endpoint peer, limits caps,
-                                     std::shared_ptr<traffic> counters)
-    : state_(std::make_unique<state>(std::move(executor), std::move(system), std::move(peer), caps, std::move(counters))) {}
+                                     std::shared_ptr<traffic> counters, std::shared_ptr<const etcdcoll::detail::tls_context> tls)
+    : state_(std::make_unique<state>(std::move(executor), std::move(system), std::move(peer), caps, std::move(counters), tls)) {}
 
 ETCDCOLL_DECL connection::~connection() = default;
 
@@ -208,11 +216,7 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
                                                           time_point deadline) {
     auto& s = *state_;
     s.set_deadline(deadline);
-    s.text.clear();
-    s.text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: ").append(s.peer.authority());
-    s.text.append("\r\nContent-Type: application/json\r\n").append(headers);
-    s.text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n").append(body);
-    ++s.counters->requests;
+    s.begin_request(target, headers, body);
     s.parser.emplace(s.caps, false);
     // A cancellation between two awaits ends this coroutine without an I/O error, and leaves a reply to come.
     s.in_step = false;
@@ -253,6 +257,17 @@ ETCDCOLL_DECL asio::awaitable<void> connection::begin_stream(std::string_view ta
     s.clear_deadline();
 }
 
+ETCDCOLL_DECL asio::awaitable<void> connection::begin_reply(std::string_view target, std::string_view headers, std::string_view body,
+                                                            time_point deadline) {
+    auto& s = *state_;
+    s.set_deadline(deadline);
+    s.begin_request(target, headers, body);
+    s.in_step = false;
+    s.parser.emplace(s.caps, true);
+    co_await s.send(s.text);
+    s.clear_deadline();
+}
+
 ETCDCOLL_DECL asio::awaitable<void> connection::send_piece(std::string_view piece, time_point deadline) {
     auto& s = *state_;
     s.set_deadline(deadline);
@@ -262,8 +277,10 @@ ETCDCOLL_DECL asio::awaitable<void> connection::send_piece(std::string_view piec
     s.clear_deadline();
 }
 
-ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece() {
+ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece(time_point deadline) {
     auto& s = *state_;
+    const bool limited = deadline != time_point::max();
+    if (limited) s.set_deadline(deadline);
     auto& body = s.parser->reply().body;
     body.clear();
     while (body.empty() && !s.parser->is_done()) {
@@ -271,6 +288,7 @@ ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece() {
         if (!more) s.end_of_stream();
         if (more) s.feed();
     }
+    if (limited) s.clear_deadline();
     if (s.parser->is_done() && body.empty()) s.shut();
     co_return std::string_view(body);
 }

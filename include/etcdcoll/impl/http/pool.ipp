@@ -37,8 +37,13 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
         std::size_t index_;
     };
 
-    state(asio::any_io_executor executor_, std::shared_ptr<environment> system_, std::size_t bound_, limits caps_)
-        : executor(std::move(executor_)), system(std::move(system_)), bound(bound_), caps(caps_) {}
+    state(asio::any_io_executor executor_, std::shared_ptr<environment> system_, std::size_t bound_, limits caps_,
+          std::shared_ptr<const etcdcoll::detail::tls_context> tls_)
+        : executor(std::move(executor_)), system(std::move(system_)), bound(bound_), caps(caps_), tls(std::move(tls_)) {}
+
+    std::unique_ptr<connection> make(const endpoint& peer) {
+        return std::make_unique<connection>(executor, system, peer, caps, counters, peer.tls ? tls : nullptr);
+    }
 
     // A coroutine that waits its turn. A place that was handed over to one that will not use it goes on to the next.
     struct turn {
@@ -79,6 +84,7 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
     std::shared_ptr<environment> system;
     std::size_t bound;
     limits caps;
+    std::shared_ptr<const etcdcoll::detail::tls_context> tls;
     std::shared_ptr<traffic> counters = std::make_shared<traffic>();
     std::deque<member> members;
     bool closed = false;
@@ -97,8 +103,9 @@ ETCDCOLL_DECL asio::awaitable<void> pool::state::take(std::size_t index, time_po
 }
 
 ETCDCOLL_DECL pool::pool(asio::any_io_executor executor, std::shared_ptr<environment> system, std::vector<endpoint> endpoints,
-                         std::size_t connections_per_endpoint, limits caps)
-    : state_(std::make_shared<state>(std::move(executor), std::move(system), std::max<std::size_t>(connections_per_endpoint, 1), caps)) {
+                         std::size_t connections_per_endpoint, limits caps, std::shared_ptr<const etcdcoll::detail::tls_context> tls)
+    : state_(std::make_shared<state>(std::move(executor), std::move(system), std::max<std::size_t>(connections_per_endpoint, 1), caps,
+                                     std::move(tls))) {
     for (auto& peer : endpoints) state_->members.emplace_back(std::move(peer));
 }
 
@@ -106,6 +113,17 @@ ETCDCOLL_DECL pool::~pool() { close(); }
 
 ETCDCOLL_DECL std::size_t pool::size() const noexcept { return state_->members.size(); }
 ETCDCOLL_DECL const endpoint& pool::at(std::size_t index) const noexcept { return state_->members[index].peer; }
+ETCDCOLL_DECL std::size_t pool::index_of(const endpoint& peer) {
+    auto& members = state_->members;
+    const auto same = [&peer](const state::member& m) { return m.peer == peer; };
+    const auto found = std::find_if(members.begin(), members.end(), same);
+    if (found != members.end()) return static_cast<std::size_t>(found - members.begin());
+    members.emplace_back(peer); // a deque: what is busy with the others keeps its reference
+    return members.size() - 1;
+}
+
+ETCDCOLL_DECL void pool::forget(std::size_t index) noexcept { state_->members[index].idle.clear(); }
+
 ETCDCOLL_DECL const traffic& pool::counters() const noexcept { return *state_->counters; }
 
 ETCDCOLL_DECL void pool::close() noexcept {
@@ -126,7 +144,7 @@ ETCDCOLL_DECL asio::awaitable<reply> pool::exchange(std::size_t index, std::stri
     auto& m = self->members[index];
     mine.link = self->take_idle(m);
     const bool fresh = !mine.link;
-    if (fresh) mine.link = std::make_unique<connection>(self->executor, self->system, m.peer, self->caps, self->counters);
+    if (fresh) mine.link = self->make(m.peer);
     m.busy.push_back(mine.link.get());
     if (fresh) {
         const auto limit = std::min(deadline, self->system->now() + connect_limit);
@@ -139,7 +157,7 @@ ETCDCOLL_DECL asio::awaitable<reply> pool::exchange(std::size_t index, std::stri
 ETCDCOLL_DECL asio::awaitable<std::unique_ptr<connection>> pool::open(std::size_t index, time_point deadline) {
     auto self = state_;
     if (self->closed) throw failure(errc::closed, false, "the client is closed");
-    auto link = std::make_unique<connection>(self->executor, self->system, self->members[index].peer, self->caps, self->counters);
+    auto link = self->make(self->members[index].peer);
     co_await link->open(deadline);
     co_return link;
 }

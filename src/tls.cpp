@@ -1,0 +1,1 @@
+#include <etcdcoll/impl/tls_stream.ipp>
