@@ -54,6 +54,8 @@ enum class errc {
     group_full = 57,          ///< all ranks are held by live processes
 
     corrupt = 70, ///< a key of ours holds what we never write
+
+    file_failed = 80, ///< a file of this machine could not be written
 };
 
 ETCDCOLL_API const boost::system::error_category& etcdcoll_category() noexcept;

@@ -14,7 +14,16 @@ struct call_options;
 struct collective_options;
 
 namespace etcd {
+class auth;
+class batch;
 class client;
+class cluster;
+class election_observer;
+class election_service;
+class list_watch;
+class lock_service;
+class maintenance;
+class pages;
 class watch;
 class txn_request;
 } // namespace etcd

@@ -1,7 +1,5 @@
 #include "local_etcd.hpp"
 
-#include "process.hpp"
-
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -51,8 +49,11 @@ std::filesystem::path default_scratch_parent() {
 
 std::string url_host(const std::string& host) { return host.find(':') == std::string::npos ? host : '[' + host + ']'; }
 
-/// Bound, not listening: holds the port against others until etcd is about to take it. Empty if it is taken.
-unique_fd reserve_port(const std::string& host, unsigned short& port) {
+enum class left_behind { refused, allowed };
+
+/// Bound, not listening: holds the port against others until etcd is about to take it. Empty if it is taken; connections that a killed
+/// server has left behind there may be allowed.
+unique_fd reserve_port(const std::string& host, unsigned short& port, left_behind connections = left_behind::refused) {
     addrinfo hints{};
     hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
     hints.ai_socktype = SOCK_STREAM;
@@ -63,6 +64,8 @@ unique_fd reserve_port(const std::string& host, unsigned short& port) {
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> address(found, ::freeaddrinfo);
     unique_fd socket(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket) throw_errno("can't make a socket");
+    const int reuse = connections == left_behind::allowed ? 1 : 0;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
     if (::bind(socket.get(), address->ai_addr, address->ai_addrlen) != 0) {
         if (errno == EADDRINUSE) return {};
         throw_errno("can't listen on " + host);
@@ -244,6 +247,10 @@ local_etcd::local_etcd(local_etcd_options options) : options_(std::move(options)
     if (options_.scratch_parent.empty()) options_.scratch_parent = default_scratch_parent();
     scratch_ = std::make_unique<scratch_directory>(options_.scratch_parent, options_.watched_by);
     data_directory_ = options_.data_directory.empty() ? scratch_->path() / "data" : options_.data_directory;
+    if (!options_.start) {
+        choose_ports();
+        return;
+    }
     try {
         start();
     } catch (...) {
@@ -280,6 +287,8 @@ bool local_etcd::running() const {
     return ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
 }
 
+bool local_etcd::paused() const noexcept { return paused_; }
+
 /// etcd can't listen on port 0, so another process may take a port between our choice and its start.
 void local_etcd::start() {
     constexpr int attempts = 20;
@@ -287,16 +296,22 @@ void local_etcd::start() {
     const bool fixed_ports = client_port_ != 0;
     for (int attempt = 1;; ++attempt) {
         if (!fixed_ports) choose_ports();
-        launch();
+        start_process();
         const auto state = log_->wait_until_serving(deadline);
         if (state == log_reader::state::serving) return;
-        if (state == log_reader::state::starting) {
-            throw std::runtime_error(failure("etcd does not serve " + std::to_string(options_.start_deadline.count()) +
-                                             " ms after its start"));
-        }
+        if (state == log_reader::state::starting) throw std::runtime_error(not_serving());
         const auto end = describe_exit(reap());
         const bool taken = log_tail().find("address already in use") != std::string::npos;
         if (!taken || fixed_ports || attempt == attempts) throw std::runtime_error(failure("etcd " + end));
+    }
+}
+
+void local_etcd::wait_until_serving() {
+    if (pid_ < 0) throw std::runtime_error(failure("etcd does not run"));
+    switch (log_->wait_until_serving(clock::now() + options_.start_deadline)) {
+    case log_reader::state::serving: return;
+    case log_reader::state::ended: throw std::runtime_error(failure("etcd " + describe_exit(reap())));
+    case log_reader::state::starting: throw std::runtime_error(not_serving());
     }
 }
 
@@ -304,10 +319,24 @@ std::string local_etcd::failure(const std::string& what) const {
     return what + " (" + options_.binary.string() + ", " + endpoint() + "); the end of its log:\n" + log_tail();
 }
 
+std::string local_etcd::not_serving() const {
+    return failure("etcd does not serve " + std::to_string(options_.start_deadline.count()) + " ms after its start");
+}
+
 void local_etcd::choose_ports() {
-    const auto client = reserve_some_port(options_.host, client_port_);
-    const auto peer = reserve_some_port(options_.host, peer_port_);
-    if (!client || !peer) throw std::runtime_error("no free port on " + options_.host);
+    held_.clear();
+    for (auto* port : {&client_port_, &peer_port_}) {
+        held_.push_back(reserve_some_port(options_.host, *port));
+        if (!held_.back()) throw std::runtime_error("no free port on " + options_.host);
+    }
+}
+
+/// Else another test might start its server where a killed one is to come back.
+void local_etcd::hold_ports() noexcept {
+    try {
+        for (auto port : {client_port_, peer_port_}) held_.push_back(reserve_port(options_.host, port, left_behind::allowed));
+    } catch (const std::exception&) { // then the next start tells
+    }
 }
 
 std::vector<std::string> local_etcd::arguments() const {
@@ -326,7 +355,7 @@ std::vector<std::string> local_etcd::arguments() const {
     return result;
 }
 
-void local_etcd::launch() {
+void local_etcd::start_process() {
     auto pipe = make_pipe();
     program etcd;
     etcd.arguments = arguments();
@@ -338,6 +367,7 @@ void local_etcd::launch() {
     etcd.on_fork = [this](pid_t pid) {
         if (options_.watched_by != nullptr) options_.watched_by->process_group_started(pid);
     };
+    held_.clear();
     pid_ = spawn(etcd);
     pipe.write.reset();
     log_ = std::make_unique<log_reader>(std::move(pipe.read));
@@ -357,11 +387,21 @@ void local_etcd::kill() {
     ::kill(-pid_, SIGKILL);
     reap();
     log_->wait_until_ended(clock::time_point::max());
+    hold_ports();
 }
 
 void local_etcd::restart() {
     kill();
     start();
+}
+
+void local_etcd::launch() {
+    kill();
+    start_process();
+}
+
+void local_etcd::add_arguments(const std::vector<std::string>& arguments) {
+    options_.arguments.insert(options_.arguments.end(), arguments.begin(), arguments.end());
 }
 
 void local_etcd::pause() {

@@ -3,6 +3,7 @@
 // A real etcd server of one's own, on free loopback ports, for the launcher, the tests and the benchmarks.
 
 #include "caretaker.hpp"
+#include "process.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -24,10 +25,11 @@ struct local_etcd_options {
     std::string host = "127.0.0.1";
     std::string client_scheme = "http"; ///< "https" needs --cert-file and --key-file in `arguments`
     std::chrono::milliseconds start_deadline = std::chrono::seconds(20);
+    bool start = true;           ///< false: the constructor only takes the ports; launch() and wait_until_serving() follow
     caretaker* watched_by = nullptr; ///< must outlive the local_etcd
 };
 
-/// One etcd server process that serves when the constructor returns; it, its scratch directory and (unless the options
+/// One etcd server process that serves when the constructor returns (unless the options leave its start to launch()); it, its scratch directory and (unless the options
 /// name a data directory) its data are gone when the destructor returns.
 ///
 /// All calls block, and are to be made by one thread at a time. The server is killed when the thread that started it
@@ -41,7 +43,7 @@ public:
     local_etcd& operator=(const local_etcd&) = delete;
     ~local_etcd();
 
-    std::string endpoint() const; ///< "http://127.0.0.1:PORT"
+    std::string endpoint() const; ///< "http://127.0.0.1:PORT", or https
     std::string peer_url() const;
     unsigned short client_port() const noexcept;
     pid_t pid() const noexcept; ///< -1 while no server runs
@@ -49,12 +51,24 @@ public:
 
     /// Returns whether the server process exists and has not ended by itself; a paused one is running.
     bool running() const;
+    bool paused() const noexcept;
 
-    /// Ends the server as a crash would: SIGKILL. The data stays.
+    /// Ends the server as a crash would: SIGKILL. The data stays, and the ports are kept from other servers of this kind.
     void kill();
 
     /// Starts the server again on the same ports with the same data; kills it first where it runs.
     void restart();
+
+    /// As restart(), but returns when the process runs: one member of a cluster does not serve before most of the others do.
+    void launch();
+
+    /// Returns when the server that was launched serves client requests.
+    ///
+    /// Errors:  std::runtime_error when it has ended instead, or does not serve after the options' start_deadline, from now.
+    void wait_until_serving();
+
+    /// Arguments for each launch from now on, after all others: what they set, they win.
+    void add_arguments(const std::vector<std::string>& arguments);
 
     /// SIGSTOP and SIGCONT; each returns when it has taken effect.
     void pause();
@@ -71,11 +85,13 @@ private:
     class scratch_directory;
 
     void start();
-    void launch();
+    void start_process();
     void choose_ports();
+    void hold_ports() noexcept;
     std::vector<std::string> arguments() const;
     int reap();
     std::string failure(const std::string& what) const;
+    std::string not_serving() const;
 
     local_etcd_options options_;
     std::unique_ptr<scratch_directory> scratch_;
@@ -83,6 +99,7 @@ private:
     std::filesystem::path data_directory_;
     unsigned short client_port_ = 0;
     unsigned short peer_port_ = 0;
+    std::vector<unique_fd> held_; // bound to the ports while no server is
     pid_t pid_ = -1;
     bool paused_ = false;
 };

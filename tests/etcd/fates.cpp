@@ -1,8 +1,6 @@
 // What a client says of a write whose exchange was disturbed, and what etcd then holds.
 #include "support.hpp"
 
-#include <cstdio>
-
 using namespace etcdcoll;
 using namespace etcdcoll::test;
 
@@ -68,112 +66,6 @@ asio::awaitable<void> lease_without_reply() {
     CHECK(proxy.requests("/v3/lease/revoke") == 2);
 }
 
-// "k0042": the same length for all, so that all requests have one.
-std::string numbered(std::size_t number) {
-    char text[16];
-    std::snprintf(text, sizeof text, "k%05zu", number);
-    return text;
-}
-
-enum class kind { put, txn, guarded };
-
-struct cut {
-    kind what;
-    bool request;
-    std::size_t after;
-    close_how how;
-};
-
-asio::awaitable<ending> write_cut(client c, fault_proxy* proxy, cut where, std::string key) {
-    fault_rule rule(where.what == kind::put ? "/v3/kv/put" : "/v3/kv/txn");
-    if (where.request) rule.cut_request_after(where.after, where.how);
-    if (!where.request) rule.cut_response_after(where.after, where.how);
-    const auto id = proxy->add(rule);
-    auto guard = etcd::when(etcd::version(key) == 0).then(etcd::put(key, "v"));
-    const call_options options{.guarded = where.what == kind::guarded};
-    auto call = where.what == kind::put ? ending_of(c.put(key, "v")) : ending_of(c.txn(std::move(guard), options));
-    auto end = co_await std::move(call);
-    CHECK(proxy->hits(id) == 1);
-    proxy->remove(id);
-    co_return end;
-}
-
-// One of eight coroutines, which share the cuts; each goes through a proxy of its own.
-asio::awaitable<void> every_cut(std::string p, kind what, close_how how, int lane, std::size_t stride) {
-    const auto executor = co_await asio::this_coro::executor;
-    auto proxy = proxy_of(test_etcd());
-    client c(executor, quiet(proxy.endpoint()));
-    client direct(executor, quiet(test_etcd().endpoint()));
-    std::size_t number = static_cast<std::size_t>(lane) * 10'000;
-
-    const auto key = p + numbered(number++);
-    const call_options options{.guarded = what == kind::guarded};
-    auto measured = what == kind::put ? ending_of(c.put(key, "v"))
-                                      : ending_of(c.txn(etcd::when(etcd::version(key) == 0).then(etcd::put(key, "v")), options));
-    const auto whole = co_await std::move(measured);
-    REQUIRE(whole.what == "");
-    const auto request = proxy.last_request_size();
-    const auto response = proxy.last_response_size();
-    REQUIRE(request > 100);
-    REQUIRE(response > 100);
-
-    for (std::size_t after = static_cast<std::size_t>(lane) * stride; after <= request + response; after += 8 * stride) {
-        const bool in_request = after < request;
-        const cut where{what, in_request, in_request ? after : after - request, how};
-        const auto name = p + numbered(number++);
-        const auto end = co_await write_cut(c, &proxy, where, name);
-        const auto found = co_await direct.get(name);
-        INFO((in_request ? "request" : "response") << " cut after byte " << where.after << ": " << end.what);
-        const bool applied = found.has_value();
-        if (applied) CHECK(found->version == 1);
-        if (what == kind::guarded) {
-            CHECK(end.what == "");
-            CHECK(applied);
-        } else if (in_request) {
-            CHECK(end.reason == errc::outcome_unknown);
-            CHECK(!applied);
-        } else if (where.after < response) {
-            CHECK(end.reason == errc::outcome_unknown);
-            CHECK(applied);
-        } else { // closed behind the reply, or, where its revision has got a digit more, one byte before its end
-            CHECK((end.what.empty() || end.reason == errc::outcome_unknown));
-            CHECK(applied);
-        }
-    }
-}
-
-asio::awaitable<void> every_cut_read(std::string p, int lane, int lanes) {
-    const auto executor = co_await asio::this_coro::executor;
-    auto proxy = proxy_of(test_etcd());
-    client c(executor, quiet(proxy.endpoint()));
-    const auto put = co_await c.put(p + "k", "value");
-    CHECK(put.header.revision.value > 0);
-    const auto first = co_await c.get(p + "k");
-    REQUIRE(first);
-    const auto request = proxy.last_request_size("/v3/kv/range");
-    const auto response = proxy.last_response_size("/v3/kv/range");
-    for (std::size_t after = static_cast<std::size_t>(lane); after < request + response; after += static_cast<std::size_t>(lanes)) {
-        fault_rule rule("/v3/kv/range");
-        if (after < request) rule.cut_request_after(after, close_how::rst);
-        if (after >= request) rule.cut_response_after(after - request);
-        proxy.add(rule);
-        const auto before = c.metrics().attempts;
-        const auto found = co_await c.get(p + "k");
-        INFO("cut after byte " << after << " of " << request << " + " << response);
-        REQUIRE(found);
-        CHECK(found->value == "value");
-        CHECK(c.metrics().attempts == before + 2);
-        proxy.clear_rules();
-    }
-}
-
-// `stride` 1: after every byte.
-void cut_everywhere(kind what, close_how how, std::size_t stride) {
-    const auto p = unique_prefix();
-    const auto own = [&](int lane) { return every_cut(p, what, how, lane, stride); };
-    run_ranks(8, own, 120s);
-}
-
 asio::awaitable<void> wrong_words(std::string p, std::string reply, bool written) {
     const auto executor = co_await asio::this_coro::executor;
     auto proxy = proxy_of(test_etcd());
@@ -218,17 +110,6 @@ std::string http_reply(const std::string& status, const std::string& body) {
 TEST_CASE("client: a put whose reply is lost has an unknown outcome, and is not repeated") { run(put_without_reply(unique_prefix())); }
 TEST_CASE("client: a guarded transaction is repeated until its reply comes, and counts once") { run(guarded_txn_without_reply(unique_prefix())); }
 TEST_CASE("client: a lease whose reply is lost is granted once and revoked without an error") { run(lease_without_reply()); }
-
-TEST_CASE("client: a put cut after any byte is never applied by half nor reported wrongly") { cut_everywhere(kind::put, close_how::fin, 1); }
-TEST_CASE("client: a put cut by a reset is never applied by half nor reported wrongly") { cut_everywhere(kind::put, close_how::rst, 3); }
-TEST_CASE("client: a transaction that is cut is never applied by half nor reported wrongly") { cut_everywhere(kind::txn, close_how::fin, 3); }
-TEST_CASE("client: a guarded transaction cut after any byte is applied exactly once") { cut_everywhere(kind::guarded, close_how::rst, 1); }
-
-TEST_CASE("client: a read cut after any byte is repeated") {
-    const auto p = unique_prefix();
-    const auto own = [&](int lane) { return every_cut_read(p + std::to_string(lane) + "/", lane, 8); };
-    run_ranks(8, own, 60s);
-}
 
 TEST_CASE("client: a port that speaks HTTP/2 only, or TLS, is named, and a write to it is known not to be done") {
     run(wrong_port(unique_prefix(), std::string("\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 15), "speaks HTTP/2 only: use the address of etcd's --listen-client-http-urls"));

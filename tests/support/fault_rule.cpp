@@ -61,6 +61,7 @@ exchange_plan rule_book::plan(std::string_view path, std::string_view request, s
         if (rule.plan_.reply) {
             result.reply = rule.plan_.reply;
             result.then = rule.plan_.then;
+            result.endless = rule.plan_.endless;
         }
     }
     // Drawn for every request under the suffix, whatever the rules did, so that the n-th decision depends on n alone.

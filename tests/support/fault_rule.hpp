@@ -35,6 +35,7 @@ struct exchange_plan {
     lane_plan request;
     lane_plan response;
     std::optional<std::string> reply;
+    std::string endless;
     after_reply then = after_reply::keep_open;
     bool faulty = false;
 };
@@ -102,6 +103,8 @@ public:
         plan_.reply = std::move(bytes);
         return plan_.then = then, *this;
     }
+    /// Behind the bytes of reply_with goes `piece`, again and again, until the client closes.
+    fault_rule& then_endlessly(std::string piece) { return plan_.endless = std::move(piece), *this; }
 
 private:
     friend class rule_book;

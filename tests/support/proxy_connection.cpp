@@ -151,11 +151,21 @@ void proxy_connection::reply_instead() {
         const auto& plan = current_->plan;
         if (result == outcome::failed) return cut(close_how::rst, close_how::rst);
         if (result == outcome::cut_due) return planned_cut(plan.response.how, close_how::fin);
+        if (!plan.endless.empty()) return reply_endlessly();
         if (plan.then != after_reply::keep_open) {
             return planned_cut(plan.then == after_reply::rst ? close_how::rst : close_how::fin, close_how::fin);
         }
         pending_.pop_front();
         request_finished();
+    });
+}
+
+// Ends when the client has closed: a write fails then.
+void proxy_connection::reply_endlessly() {
+    to_client_.send(current_->plan.endless, [this, self = shared_from_this()](outcome result) {
+        if (result == outcome::sent) return reply_endlessly();
+        if (result == outcome::cut_due) return planned_cut(current_->plan.response.how, close_how::fin);
+        cut(close_how::rst, close_how::rst);
     });
 }
 

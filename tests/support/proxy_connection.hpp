@@ -67,6 +67,7 @@ private:
     void forward_request();
     void request_finished();
     void reply_instead();
+    void reply_endlessly();
 
     void read_server();
     void server_ended(boost::system::error_code ec);

@@ -26,6 +26,10 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
     case 1: return {errc::unavailable, attempt_outcome::unknown}; // the member is shutting down
     case 2: // 3.4 reports its own time-out so
         if (says("context deadline exceeded")) return {errc::unavailable, attempt_outcome::unknown};
+        // What the locks and elections of the server were told by the store: their own code hides it.
+        if (says("etcdserver: requested lease not found")) return {errc::not_found, attempt_outcome::final};
+        if (says("etcdserver: permission denied")) return {errc::permission_denied, attempt_outcome::final};
+        if (says("etcdserver: user name is empty") || says("etcdserver: invalid auth token")) return {errc::unauthenticated, attempt_outcome::final, true};
         return {errc::refused, attempt_outcome::final};
     case 3:
         if (says("request is too large")) return {errc::too_large, attempt_outcome::final};
@@ -50,7 +54,9 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         if (says("has been compacted")) return {errc::compacted, attempt_outcome::final};
         return {errc::refused, attempt_outcome::final};
     case 12: return {errc::unsupported, attempt_outcome::final};
-    case 14: return {errc::unavailable, attempt_outcome::unknown}; // "request timed out", "leader changed": it may be applied all the same
+    case 14:
+        if (says("unhealthy cluster")) return {errc::unavailable, attempt_outcome::rejected}; // a change of members, refused for now
+        return {errc::unavailable, attempt_outcome::unknown}; // "request timed out", "leader changed": it may be applied all the same
     case 16: return {errc::unauthenticated, attempt_outcome::final, true};
     default: break;
     }

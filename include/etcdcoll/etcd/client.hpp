@@ -48,6 +48,8 @@ public:
     client_options& connections(std::size_t most);
     /// Largest reply, or message of a watch, that is taken into memory. Default 256 MiB.
     client_options& reply_limit(std::size_t bytes);
+    /// How much of a watch's events may wait for next(), about. Default 64 MiB.
+    client_options& watch_buffer(std::size_t bytes);
     client_options& log(logger sink);
     /// Called on the client's strand at the end of each call: it must neither block nor throw.
     client_options& on_call(std::function<void(const call_report&)> observer);
@@ -122,6 +124,9 @@ public:
     asio::awaitable<lease_revoke_response> lease_revoke(lease_id id, call_options options = {});
     /// What is left of the lease; `ttl` -1: it is gone. Repeated until the deadline.
     asio::awaitable<lease_time_to_live_response> lease_time_to_live(lease_id id, bool keys = false, call_options options = {});
+
+    /// Every lease that there is. Repeated until the deadline.
+    asio::awaitable<lease_list_response> lease_list(call_options options = {});
 
     /// Begins a watch; etcd's answers come with watch::next(). Costs one message on a shared stream.
     etcd::watch watch(watch_request request);

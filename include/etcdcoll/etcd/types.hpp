@@ -23,6 +23,14 @@ struct lease_id {
     auto operator<=>(const lease_id&) const = default;
 };
 
+/// A member's number; none() is no member.
+struct member_id {
+    std::uint64_t value = 0;
+    static constexpr member_id none() noexcept { return {}; }
+    explicit operator bool() const noexcept { return value != 0; }
+    auto operator<=>(const member_id&) const = default;
+};
+
 /// A state of the whole store: it grows by one with each transaction that writes. 0 means "the newest" in requests.
 struct revision {
     std::int64_t value = 0;
@@ -148,6 +156,11 @@ struct lease_time_to_live_response {
     std::chrono::seconds ttl{-1}; ///< whole seconds left, rounded down; -1: the lease is gone
     std::chrono::seconds granted_ttl{0};
     std::vector<std::string> keys; ///< when asked for
+};
+
+struct lease_list_response {
+    response_header header;
+    std::vector<lease_id> leases;
 };
 
 struct event {

@@ -37,7 +37,9 @@ class watch_queue;
 }
 
 /// A running watch. Move-only; cancelled on destruction. All watches of a client share few streams. It outlives broken connections and
-/// dead members: the stream is opened again, elsewhere, behind the last revision delivered. One coroutine at a time may wait in next().
+/// dead members: the stream is opened again, elsewhere, behind the last revision delivered. What is not taken is kept up to
+/// client_options::watch_buffer(); then etcd is asked to stop, and to go on once half of it was taken, so a reader that falls behind further
+/// than history reaches learns of it by errc::compacted. One coroutine at a time may wait in next().
 class ETCDCOLL_API watch {
 public:
     watch(watch&&) noexcept;
@@ -46,11 +48,21 @@ public:
 
     /// Returns what comes next; no event is repeated, left out or out of order.
     ///
-    /// Errors:  compacted (the start, or what was missed while disconnected, is gone: `context().compact_revision` says where history
+    /// Errors:  compacted (the start, or what was missed while disconnected or too slow, is gone: `context().compact_revision` says where history
     ///          begins now; read the range again and watch from there), permission_denied, unauthenticated, refused, closed.
     /// Cancel:  terminal; the watch stays usable.
     /// Cost:    one event a change; nothing while nothing changes, but for a probe of the stream every 1.5 s a client.
     asio::awaitable<watch_response> next();
+
+    /// Returns a revision of the store, not older than `at_least`, up to which every event of this watch can be taken with next() without
+    /// waiting, or has been. So what was written at `at_least` has been seen when next() has nothing more, and a range that does not change
+    /// can be told from a stream that lags.
+    ///
+    /// Errors:  as next(); timed_out after `timeout`; invalid_argument for a revision below 0. etcd before 3.4.25 and 3.5.8 may answer too
+    ///          early for a watch that is still reading history.
+    /// Cancel:  terminal; the watch stays usable.
+    /// Cost:    one message each way on the stream, again every 1.5 s.
+    asio::awaitable<revision> progress(revision at_least = {}, duration timeout = std::chrono::seconds(8));
 
     /// Ends the watch; a waiting next() throws errc::closed.
     void cancel() noexcept;

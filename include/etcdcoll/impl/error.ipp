@@ -37,6 +37,7 @@ ETCDCOLL_DECL const char* describe(errc code) noexcept {
     case errc::protocol_mismatch: return "protocol mismatch";
     case errc::group_full: return "group full";
     case errc::corrupt: return "corrupt";
+    case errc::file_failed: return "file failed";
     }
     return "unknown";
 }

@@ -60,7 +60,8 @@ TEST_CASE("errc: each code has words of its own, and success is none of them") {
                         errc::bad_reply, errc::outcome_unknown, errc::unavailable, errc::no_space, errc::compacted, errc::not_found,
                         errc::already_exists, errc::permission_denied, errc::unauthenticated, errc::unsupported, errc::refused,
                         errc::lease_lost, errc::rank_lost, errc::aborted, errc::collective_mismatch, errc::rank_taken,
-                        errc::world_size_mismatch, errc::protocol_mismatch, errc::group_full, errc::corrupt};
+                        errc::world_size_mismatch, errc::protocol_mismatch, errc::group_full, errc::corrupt,
+                        errc::file_failed};
     std::string seen = "|";
     for (const auto code : all) {
         const auto words = make_error_code(code).message();

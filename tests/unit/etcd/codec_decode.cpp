@@ -84,6 +84,19 @@ TEST_CASE("codec: a reply without header.revision is not the whole reply") {
     CHECK(refused(R"({"result":{"header":{"raft_term":"2"},"TTL":"5"}})"));
 }
 
+TEST_CASE("codec: a revision is not negative, and another one can follow it") {
+    for (const auto* number : {"-1", "\"-6\"", "9223372036854775807", "\"9223372036854775807\""}) {
+        INFO(number);
+        CHECK(refused(R"({"header":{"revision":)" + std::string(number) + "}}"));
+        CHECK(refused(R"({"result":{"header":{"revision":)" + std::string(number) + "}}}"));
+        CHECK(refused_range(R"("kvs":[{"create_revision":)" + std::string(number) + "}]"));
+        CHECK(refused_range(R"("kvs":[{"mod_revision":)" + std::string(number) + "}]"));
+        CHECK_THROWS_AS(codec::decode_watch(R"({"result":{"header":{"raft_term":"2"},"watch_id":"3","canceled":true,"compact_revision":)" + std::string(number) + "}}"),
+                        codec::bad_reply);
+    }
+    CHECK(decoded<put_response>(R"({"header":{"revision":"9223372036854775806"}})").header.revision.value == INT64_MAX - 1);
+}
+
 TEST_CASE("codec: refuses what is not one JSON object") {
     const std::string whole = "{" + header + "}";
     for (std::size_t size = 0; size < whole.size(); ++size) CHECK(refused(whole.substr(0, size)));
@@ -171,6 +184,18 @@ TEST_CASE("codec: reads lease replies; a lease that is gone has no TTL, or -1") 
     CHECK(left.keys == std::vector<std::string>{"a", "b"});
 }
 
+TEST_CASE("codec: a time to live is none that etcd does not grant") {
+    for (const auto* number : {"-2", "9000000001", "\"9223372036854775807\"", "\"-9223372036854775808\"", "0.5"}) {
+        INFO(number);
+        const auto ttl = "," + std::string(R"("ID":"7","TTL":)") + number;
+        CHECK_THROWS_AS(decoded<lease_grant_response>("{" + header + ttl + "}"), codec::bad_reply);
+        CHECK_THROWS_AS(decoded<lease_keep_alive_response>(R"({"result":{)" + header + ttl + "}}"), codec::bad_reply);
+        CHECK_THROWS_AS(decoded<lease_time_to_live_response>("{" + header + ttl + "}"), codec::bad_reply);
+        CHECK_THROWS_AS(decoded<lease_time_to_live_response>("{" + header + R"(,"ID":"7","TTL":"1","grantedTTL":)" + number + "}"), codec::bad_reply);
+    }
+    CHECK(decoded<lease_grant_response>("{" + header + R"(,"ID":"7","TTL":"9000000000"})").ttl.count() == 9'000'000'000);
+}
+
 TEST_CASE("codec: reads the lines of a watch stream") {
     const auto created = codec::decode_watch(R"({"result":{)" + header + R"(,"created":true}})");
     CHECK(created.created);
@@ -178,7 +203,7 @@ TEST_CASE("codec: reads the lines of a watch stream") {
     CHECK(created.response.header.revision.value == 6);
     const auto changes = codec::decode_watch(R"({"result":{)" + header + R"(,"watch_id":"3","fragment":true,"events":[)"
                                              R"({"kv":{"key":"YQ==","mod_revision":"5","value":"Yg=="},"prev_kv":{"key":"YQ==","value":"Yw=="}},)"
-                                             R"({"type":"DELETE","kv":{"key":"Yg==","mod_revision":"6"}},{"type":"PUT","kv":{}},{"type":1,"kv":{}}]}})");
+                                             R"({"type":"DELETE","kv":{"key":"Yg==","mod_revision":"6"}},{"type":"PUT","kv":{"mod_revision":6}},{"type":1,"kv":{"mod_revision":6}}]}})");
     CHECK(changes.watch_id == 3);
     CHECK(changes.fragment);
     REQUIRE(changes.response.events.size() == 4);
@@ -196,7 +221,11 @@ TEST_CASE("codec: reads the lines of a watch stream") {
     const auto refusal = codec::decode_watch(R"({"result":{)" + header + R"(,"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"why"}})");
     CHECK(refusal.watch_id == -1);
     CHECK(refusal.cancel_reason == "why");
-    for (const auto* line : {"", "{", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})"}) {
+    for (const auto* line : {"", "{", "{}", R"({"error":{}})", R"({"error":null})", "[]", "x", R"({"result":1})", R"({"result":{"events":[{}]}})", R"({"result":{"events":{}}})", R"({"result":{"watch_id":"x"}})",
+                             R"({"result":{"header":{"revision":"6"},"events":[{"type":"TWIST","kv":{"mod_revision":"5"}}]}})",
+                             R"({"result":{"header":{"revision":"6"},"events":[{"type":2,"kv":{"mod_revision":"5"}}]}})", R"({"result":{"created":true}})", R"({"result":{"header":{"revision":"0"},"created":true}})",
+                             R"({"result":{"events":[{"kv":{"mod_revision":"5"}}]}})", R"({"result":{"header":{"revision":"6"},"events":[{"kv":{"key":"YQ=="}}]}})",
+                             R"({"result":{"header":{"revision":"6"},"events":[{"type":"DELETE","kv":{"mod_revision":"0"}}]}})"}) {
         INFO(line);
         CHECK_THROWS_AS(codec::decode_watch(line), codec::bad_reply);
     }
@@ -228,7 +257,23 @@ TEST_CASE("codec: reads the errors of all versions, also inside streams, and the
         CHECK(read.message == message);
     }
     CHECK(codec::decode_error(std::string(100'000, 'x')).message.size() <= 200);
+    CHECK(codec::decode_error("a\rb\x1b[2Jc\x7f\xff").message == "a b [2Jc ?");
     const auto message = codec::decode_watch(R"({"error":{"grpc_code":14,"message":"etcdserver: no leader"}})");
     CHECK(message.is_error);
     CHECK(message.error.code == 14);
+}
+
+TEST_CASE("codec: a server's words are one line that can be read, however long they are") {
+    const auto code = [](const std::string& message) { return codec::decode_error(R"({"code":5,"message":")" + message + "\"}"); };
+    CHECK(code("two\\nlines\\u0000\\u001b[2J").message == "two lines  [2J");
+    CHECK(code("a\xc2\xa0z").message == "a\xc2\xa0z");
+    CHECK(code(std::string(100'000, 'x')).code == 5);
+    CHECK(code(std::string(100'000, 'x')).message == std::string(500, 'x') + "...");
+    std::string umlauts;
+    for (int i = 0; i < 1000; ++i) umlauts += "\xc3\xa4";
+    CHECK(code("x" + umlauts).message == "x" + umlauts.substr(0, 498) + "...");
+    const auto nested = codec::decode_error(R"({"error":{"code":14,"message":"a\tb"}})");
+    CHECK(nested.message == "a b");
+    CHECK(codec::decode_error(R"({"error":"a\tb"})").message == "a b");
+    CHECK(codec::decode_watch(R"({"result":{"canceled":true,"cancel_reason":"a\tb"}})").cancel_reason == "a b");
 }

@@ -152,6 +152,7 @@ TEST_CASE("connection: says what a port speaks that is not HTTP/1") {
     CHECK_THAT(answered("\xff\xfe\xfd and words\r\n\r\n").result, StartsWith("bad reply: "));
     CHECK_THAT(answered("HTTP/3.0 200 OK\r\n\r\n").result, StartsWith("bad reply: "));
     CHECK_THAT(answered("HTTP/1.1 2000 OK\r\n\r\n").result, StartsWith("bad reply: "));
+    CHECK(answered("HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\n{}").result == "bad reply: status 99");
 }
 
 TEST_CASE("connection: bytes behind a reply, and a peer that closes, end its use") {
@@ -264,4 +265,13 @@ TEST_CASE("connection: a stream gives its pieces as they come, and tells its end
         INFO(size << ": " << cut);
         CHECK(cut.find("|connection failed: connection closed by the server") != std::string::npos);
     }
+}
+
+TEST_CASE("connection: a stream may begin with informational replies, but not without end") {
+    const std::string one = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    const std::string text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    CHECK(streamed(fault_rule().reply_with(one + text)) == "abc|end");
+    CHECK(streamed(fault_rule().reply_with(one + one + text).split_response(1)) == "abc|end");
+    CHECK(streamed(fault_rule().reply_with("").then_endlessly(one)) == "|bad reply: status 103");
+    CHECK(streamed(fault_rule().reply_with("HTTP/1.1 101 Switching Protocols\r\n\r\n")) == "|bad reply: status 101");
 }

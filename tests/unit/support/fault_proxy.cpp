@@ -225,6 +225,20 @@ TEST_CASE("fault_proxy: replies with any bytes, also without a server") {
     }
 }
 
+TEST_CASE("fault_proxy: an endless reply goes on until the client closes") {
+    fault_proxy proxy;
+    proxy.add(fault_rule{path}.reply_with("begin:").then_endlessly("more"));
+    {
+        const peers::stream client{peers::connect_to(proxy.port())};
+        client.send(request);
+        std::string seen;
+        while (seen.size() < 100'000 && client.receive(seen) == ending::open) continue;
+        CHECK(seen.size() >= 100'000);
+        CHECK(seen.starts_with("begin:moremoremore"));
+    }
+    CHECK(proxy.wait_for([](const traffic& now) { return now.open_connections == 0; }, limit));
+}
+
 TEST_CASE("fault_proxy: a watch with an open body passes both ways, is counted, and can be cut") {
     fixture f;
     const auto client = f.connect();

@@ -3,6 +3,7 @@
 #include <etcdcoll/etcd/client.hpp>
 #include <etcdcoll/impl/etcd/client_core.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
+#include <etcdcoll/impl/etcd/limits.hpp>
 #include <etcdcoll/impl/etcd/watch_hub.hpp>
 
 #include <boost/asio/post.hpp>
@@ -99,6 +100,12 @@ ETCDCOLL_DECL client_options& client_options::reply_limit(std::size_t most) {
     return *this;
 }
 
+ETCDCOLL_DECL client_options& client_options::watch_buffer(std::size_t most) {
+    if (most == 0) throw error(errc::invalid_argument, "watch_buffer must be 1 at least");
+    mine().watch_buffer = most;
+    return *this;
+}
+
 ETCDCOLL_DECL client_options& client_options::log(logger sink) {
     mine().log = std::move(sink);
     return *this;
@@ -116,12 +123,9 @@ namespace etcd {
 
 namespace detail {
 
-inline constexpr std::size_t request_limit = 1'572'800; // etcd's --max-request-bytes less the framing
-inline constexpr std::size_t operations_limit = 128;
-
 ETCDCOLL_DECL std::size_t size_of(const key_range& keys) { return keys.key.size() + keys.end.size() + 8; }
 ETCDCOLL_DECL std::size_t size_of(const range_request& r) { return size_of(r.keys) + 16; }
-ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return r.key.size() + r.value.size() + 16; }
+ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return size_of_write(r.key, r.value); }
 ETCDCOLL_DECL std::size_t size_of(const delete_range_request& r) { return size_of(r.keys) + 4; }
 
 struct txn_size {
@@ -181,27 +185,55 @@ ETCDCOLL_DECL std::string first_key(const txn_request& r) {
 
 // ---- the public face of a watch: a queue that one coroutine empties -------------------------------------------------------------
 
-// Held by the hub as long as the watch lives, so it holds neither the hub nor the client.
+ETCDCOLL_DECL std::size_t size_of(const watch_response& response) {
+    std::size_t total = 0;
+    for (const auto& e : response.events) {
+        total += sizeof e + e.kv.key.size() + e.kv.value.size();
+        if (e.prev_kv) total += e.prev_kv->key.size() + e.prev_kv->value.size();
+    }
+    return total;
+}
+
+// Held by the hub as long as the watch lives, so it does not hold the hub: from begin() to on_failure() there is one.
 class watch_queue final : public etcdcoll::detail::watch_sink {
 public:
-    watch_queue(const asio::any_io_executor& strand, const std::shared_ptr<environment>& system) : filled_(strand, system) {}
+    explicit watch_queue(const etcdcoll::detail::client_core& core)
+        : system_(core.system()), most_(core.values().watch_buffer), backlog_(core.counted.watch_backlog), filled_(core.strand(), system_),
+          moved_(core.strand(), system_) {}
+    ~watch_queue() override { drop(); }
 
     void on_response(watch_response response) override {
+        bytes_ += size_of(response);
+        *backlog_ += response.events.size();
+        on_progress(response.events.back().kv.mod_revision);
         queue_.push_back(std::move(response));
         filled_.notify_all();
+        if (bytes_ <= most_ || paused_ || hub_ == nullptr) return;
+        paused_ = true;
+        hub_->pause(id_);
+    }
+
+    void on_progress(revision at) override {
+        told_ = std::max(told_, at);
+        moved_.notify_all();
     }
 
     void on_failure(const error& failure) override {
+        hub_ = nullptr;
         if (!failure_) failure_.emplace(failure);
         filled_.notify_all();
+        moved_.notify_all();
     }
 
     void begin(etcdcoll::detail::watch_hub& hub, watch_request request, const std::shared_ptr<watch_queue>& self) {
-        if (!failure_) id_ = hub.add(std::move(request), self);
+        if (failure_) return;
+        hub_ = &hub;
+        id_ = hub.add(std::move(request), self);
     }
 
     void cancel(etcdcoll::detail::watch_hub& hub) {
         hub.remove(id_);
+        drop();
         on_failure(error(errc::closed, "watch: cancelled"));
     }
 
@@ -212,19 +244,64 @@ public:
         }
         auto response = std::move(queue_.front());
         queue_.pop_front();
+        bytes_ -= size_of(response);
+        *backlog_ -= response.events.size();
+        if (paused_ && bytes_ <= most_ / 2 && hub_ != nullptr) {
+            paused_ = false;
+            hub_->resume(id_);
+        }
         co_return response;
     }
 
+    // An answer may be lost with the stream, or be withheld while another watch reads history: so it is asked for again.
+    asio::awaitable<revision> progress(revision at_least, duration timeout) {
+        const auto deadline = system_->now() + timeout;
+        told_ = revision();
+        auto ask_at = system_->now();
+        for (;;) {
+            if (failure_) throw error(*failure_);
+            if (told_ && told_ >= at_least) co_return told_;
+            const auto now = system_->now();
+            if (now >= deadline)
+                throw error(errc::timed_out, "watch: not known to have reached revision " + std::to_string(at_least.value) + " within " +
+                                                 etcdcoll::detail::seconds_text(timeout));
+            if (now >= ask_at && hub_ != nullptr) hub_->ask_progress();
+            if (now >= ask_at) ask_at = now + std::chrono::milliseconds(1500);
+            const auto until = std::min(deadline, ask_at);
+            const bool moved = co_await moved_.wait_until(until);
+            static_cast<void>(moved);
+        }
+    }
+
 private:
+    void drop() noexcept {
+        for (const auto& response : queue_) *backlog_ -= response.events.size();
+        queue_.clear();
+        bytes_ = 0;
+    }
+
+    std::shared_ptr<environment> system_;
+    std::size_t most_;
+    std::shared_ptr<std::atomic<std::uint64_t>> backlog_;
     etcdcoll::detail::condition filled_;
+    etcdcoll::detail::condition moved_;
     std::deque<watch_response> queue_;
+    std::size_t bytes_ = 0;
+    bool paused_ = false;
+    revision told_; // since progress() was called
     std::optional<error> failure_;
+    etcdcoll::detail::watch_hub* hub_ = nullptr;
     std::int64_t id_ = 0;
 };
 
 ETCDCOLL_DECL asio::awaitable<watch_response> next_of(std::shared_ptr<watch_queue> queue) {
     auto response = co_await queue->next();
     co_return response;
+}
+
+ETCDCOLL_DECL asio::awaitable<revision> progress_of(std::shared_ptr<watch_queue> queue, revision at_least, duration timeout) {
+    const auto reached = co_await queue->progress(at_least, timeout);
+    co_return reached;
 }
 
 } // namespace detail
@@ -254,6 +331,13 @@ ETCDCOLL_DECL asio::awaitable<watch_response> watch::next() {
     return etcdcoll::detail::on_strand(core_->strand(), detail::next_of(queue_));
 }
 
+ETCDCOLL_DECL asio::awaitable<revision> watch::progress(revision at_least, duration timeout) {
+    if (!queue_) throw error(errc::closed, "watch: cancelled");
+    if (at_least.value < 0) throw error(errc::invalid_argument, "watch: progress to a negative revision");
+    const auto limit = std::min(timeout, etcdcoll::detail::longest_timeout);
+    return etcdcoll::detail::on_strand(core_->strand(), detail::progress_of(queue_, at_least, limit));
+}
+
 // ---- the client -----------------------------------------------------------------------------------------------------------------
 
 namespace detail {
@@ -272,6 +356,7 @@ inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatab
 inline constexpr call_spec keep_alive_call{"lease_keep_alive", "/v3/lease/keepalive", repeatability::repeatable};
 inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::repeatable};
 inline constexpr call_spec time_to_live_call{"lease_time_to_live", "/v3/lease/timetolive", repeatability::repeatable};
+inline constexpr call_spec lease_list_call{"lease_list", "/v3/lease/leases", repeatability::repeatable};
 
 // Keeps the core alive while it works: the handle may go meanwhile.
 template <class Reply>
@@ -404,9 +489,13 @@ ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> client::lease_time_to
     return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), std::string(), options);
 }
 
+ETCDCOLL_DECL asio::awaitable<lease_list_response> client::lease_list(call_options options) {
+    return detail::start<lease_list_response>(core_, detail::lease_list_call, codec::encode_lease_list(), std::string(), options);
+}
+
 ETCDCOLL_DECL watch client::watch(watch_request request) {
     detail::check_key("watch", request.keys.key);
-    const auto queue = std::make_shared<detail::watch_queue>(core_->strand(), core_->system());
+    const auto queue = std::make_shared<detail::watch_queue>(*core_);
     asio::post(core_->strand(), [core = core_, queue, request = std::move(request)]() mutable {
         queue->begin(*core->watches(), std::move(request), queue);
     });
@@ -429,7 +518,7 @@ ETCDCOLL_DECL client_metrics client::metrics() const noexcept {
     result.watch_events = counted.watch_events;
     result.watch_repeats = counted.watch_repeats;
     result.watch_reconnects = counted.watch_reconnects;
-    result.watch_backlog = counted.watch_backlog;
+    result.watch_backlog = *counted.watch_backlog;
     for (std::size_t i = 0; i < latency_histogram::size; ++i) result.latency.counts[i] = counted.latency[i];
     result.latency.total = duration(counted.latency_total.load());
     return result;

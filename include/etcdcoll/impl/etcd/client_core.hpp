@@ -25,6 +25,7 @@ struct client_options::values {
     std::string password;
     std::size_t connections = 64;
     std::size_t reply_limit = 256 * 1024 * 1024;
+    std::size_t watch_buffer = 64 * 1024 * 1024;
     logger log;
     std::function<void(const call_report&)> observer;
     std::shared_ptr<environment> system = environment::system();
@@ -113,7 +114,7 @@ public:
         std::atomic<std::uint64_t> watch_events = 0;
         std::atomic<std::uint64_t> watch_repeats = 0;
         std::atomic<std::uint64_t> watch_reconnects = 0;
-        std::atomic<std::uint64_t> watch_backlog = 0;
+        std::shared_ptr<std::atomic<std::uint64_t>> watch_backlog = std::make_shared<std::atomic<std::uint64_t>>(0); // queues may outlive the core
         std::array<std::atomic<std::uint64_t>, latency_histogram::size> latency{};
         std::atomic<std::int64_t> latency_total = 0;
     };

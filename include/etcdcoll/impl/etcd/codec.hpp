@@ -4,19 +4,13 @@
 #include <etcdcoll/etcd/txn.hpp>
 #include <etcdcoll/etcd/types.hpp>
 #include <etcdcoll/etcd/watch.hpp>
+#include <etcdcoll/impl/etcd/bad_reply.hpp>
 
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace etcdcoll::etcd::codec {
-
-/// A text that is not the reply of etcd that was asked for.
-class bad_reply : public std::runtime_error {
-public:
-    using std::runtime_error::runtime_error;
-};
 
 std::string encode(const range_request& request);
 std::string encode(const put_request& request);
@@ -25,6 +19,7 @@ std::string encode(const txn_request& request);
 std::string encode_compact(revision at, bool physical);
 std::string encode_lease_grant(std::chrono::seconds ttl, lease_id id);
 std::string encode_lease(lease_id id);
+std::string encode_lease_list();
 std::string encode_time_to_live(lease_id id, bool keys);
 std::string encode_create(const watch_request& request, std::int64_t watch_id, revision start);
 std::string encode_cancel(std::int64_t watch_id);
@@ -41,6 +36,7 @@ void decode(std::string_view text, lease_grant_response& reply);
 void decode(std::string_view text, lease_keep_alive_response& reply);
 void decode(std::string_view text, lease_revoke_response& reply);
 void decode(std::string_view text, lease_time_to_live_response& reply);
+void decode(std::string_view text, lease_list_response& reply);
 
 /// Of the reply to authenticate; throws bad_reply where it could not stand in a header line.
 std::string decode_token(std::string_view text);

@@ -1,70 +1,9 @@
 #pragma once
 
-#include <etcdcoll/detail/base64.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
-
-#include <charconv>
+#include <etcdcoll/impl/etcd/json_writer.hpp>
 
 namespace etcdcoll::etcd::codec {
-
-// Writes one object, member by member. Fields that hold their default are left out by the callers, as protobuf does.
-class object_writer {
-public:
-    explicit object_writer(std::string& text) : text_(text) { text_ += '{'; }
-    object_writer(const object_writer&) = delete;
-    object_writer& operator=(const object_writer&) = delete;
-    ~object_writer() { text_ += '}'; }
-
-    void number(std::string_view name, std::int64_t value) {
-        open(name);
-        char digits[24];
-        const auto [end, failure] = std::to_chars(digits, digits + sizeof digits, value);
-        static_cast<void>(failure);
-        text_.append(digits, end);
-    }
-    void number_unless_zero(std::string_view name, std::int64_t value) {
-        if (value != 0) number(name, value);
-    }
-    void flag(std::string_view name, bool value) {
-        if (value) open(name).append("true");
-    }
-    void word(std::string_view name, std::string_view value) { open(name).append("\"").append(value).append("\""); }
-    void text(std::string_view name, std::string_view value) {
-        auto& out = open(name) += '"';
-        for (const char c : value) {
-            constexpr char digits[] = "0123456789abcdef";
-            const auto byte = static_cast<unsigned char>(c);
-            if (c == '"' || c == '\\') {
-                out.append(1, '\\').append(1, c);
-            } else if (byte < 0x20) {
-                out.append("\\u00").append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
-            } else {
-                out += c;
-            }
-        }
-        out += '"';
-    }
-    void bytes(std::string_view name, std::string_view value) {
-        if (value.empty()) return;
-        open(name) += '"';
-        etcdcoll::detail::append_base64(text_, value);
-        text_ += '"';
-    }
-    std::string& open(std::string_view name) {
-        if (!first_) text_ += ',';
-        first_ = false;
-        return text_.append("\"").append(name).append("\":");
-    }
-
-private:
-    std::string& text_;
-    bool first_ = true;
-};
-
-ETCDCOLL_DECL void append_keys(object_writer& out, const key_range& keys) {
-    out.bytes("key", keys.key);
-    out.bytes("range_end", keys.end);
-}
 
 ETCDCOLL_DECL void append(std::string& text, const range_request& r) {
     object_writer out(text);
@@ -213,6 +152,8 @@ ETCDCOLL_DECL std::string encode_time_to_live(lease_id id, bool keys) {
 }
 
 ETCDCOLL_DECL std::string encode_lease(lease_id id) { return encode_time_to_live(id, false); }
+
+ETCDCOLL_DECL std::string encode_lease_list() { return "{}"; }
 
 ETCDCOLL_DECL void append_create(std::string& text, const watch_request& request, std::int64_t watch_id, revision start) {
     object_writer out(text);

@@ -4,6 +4,7 @@
 #include <etcdcoll/detail/server_error.hpp>
 #include <etcdcoll/impl/etcd/client_core.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
+#include <etcdcoll/impl/etcd/reply_stream.hpp>
 #include <etcdcoll/impl/etcd/watch_hub.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -18,6 +19,10 @@ namespace etcdcoll::detail {
 // requests unanswered is given up: after 4.5 s at most.
 inline constexpr std::chrono::milliseconds probe_interval{1500};
 inline constexpr int probe_misses = 2;
+// When an endpoint has not answered the first create by then, it is asked by an ordinary call: one that answers that is alive, and something
+// in between holds the open request back.
+inline constexpr std::chrono::milliseconds first_answer{1000};
+inline constexpr int most_watch_logins = 2; // in a row
 
 struct watch_hub::stream {
     stream(const client_core& core, std::size_t index_)
@@ -27,6 +32,7 @@ struct watch_hub::stream {
         closed = true;
         if (link) link->close();
         outbox_filled.notify_all();
+        probe->disarm();
     }
 
     std::size_t index; // of the endpoint
@@ -34,16 +40,23 @@ struct watch_hub::stream {
     std::string outbox;
     condition outbox_filled;
     std::unique_ptr<timer> probe;
-    bool heard = false;      // since the last probe
+    line_splitter lines;
+    std::uint64_t login = 0;
+    bool complete = false; // its request is: nothing can be added to it
+    bool heard = false;    // since the last probe
+    bool answered = false; // at all
     time_point began;
     int unanswered = 0;
     bool closed = false;
-    bool unwanted = false; // its last watch is gone: that it ended is no failure of the endpoint
+    bool unwanted = false; // ended from here: that is no failure of the endpoint
 };
 
 ETCDCOLL_DECL watch_sink::~watch_sink() = default;
-ETCDCOLL_DECL watch_hub::watch_hub(client_core& core) : core_(core) {}
+ETCDCOLL_DECL void watch_sink::on_progress(etcd::revision) {}
+ETCDCOLL_DECL watch_hub::watch_hub(client_core& core) : core_(core), wanted_(core.strand(), core.system()) {}
 ETCDCOLL_DECL watch_hub::~watch_hub() = default;
+
+// ---- what the layers above ask for ----------------------------------------------------------------------------------------------
 
 ETCDCOLL_DECL std::int64_t watch_hub::add(etcd::watch_request request, std::shared_ptr<watch_sink> sink) {
     if (closed_) {
@@ -53,7 +66,7 @@ ETCDCOLL_DECL std::int64_t watch_hub::add(etcd::watch_request request, std::shar
     const auto id = ++last_id_; // never 0, which etcd leaves out of its answers, nor -1, which stands for "no watch"
     const auto start = request.start;
     const auto added = entries_.emplace(id, entry{std::move(request), watch_cursor(start), std::move(sink), {}}).first;
-    send(etcd::codec::encode_create(added->second.request, id, start));
+    create(id, added->second);
     if (!running_) {
         running_ = true;
         asio::co_spawn(core_.strand(), run(core_.shared_from_this()), asio::detached);
@@ -61,17 +74,57 @@ ETCDCOLL_DECL std::int64_t watch_hub::add(etcd::watch_request request, std::shar
     return id;
 }
 
+ETCDCOLL_DECL void watch_hub::create(std::int64_t id, entry& target) {
+    wanted_.notify_all();
+    if (stream_ && stream_->complete) {
+        renew();
+    } else {
+        send(etcd::codec::encode_create(target.request, id, target.cursor.resume()));
+    }
+}
+
 ETCDCOLL_DECL void watch_hub::remove(std::int64_t id) noexcept {
-    if (entries_.erase(id) == 0 || !stream_) return;
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) return;
+    const bool sent = found->second.state == flow::running;
+    entries_.erase(found);
+    wanted_.notify_all();
     try {
         if (entries_.empty()) {
             let_go();
-        } else {
+        } else if (sent) {
             send(etcd::codec::encode_cancel(id));
         }
     } catch (...) { // no memory for the message: the server goes on sending what is then dropped
     }
 }
+
+ETCDCOLL_DECL void watch_hub::pause(std::int64_t id) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.state != flow::running) return;
+    auto& target = found->second;
+    target.fragments.clear();
+    const bool answers = stream_ && !stream_->complete && target.created;
+    target.state = answers ? flow::stopping : flow::paused;
+    target.created = false;
+    if (answers) {
+        send(etcd::codec::encode_cancel(id));
+    } else if (stream_) {
+        renew();
+    }
+}
+
+ETCDCOLL_DECL void watch_hub::resume(std::int64_t id) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) return;
+    auto& target = found->second;
+    if (target.state == flow::stopping) target.state = flow::restarting;
+    if (target.state != flow::paused) return;
+    target.state = flow::running;
+    create(id, target);
+}
+
+ETCDCOLL_DECL void watch_hub::ask_progress() { send(etcd::codec::encode_progress()); }
 
 // Nobody listens: the connection is not kept. A watch that is added later gets a stream of its own.
 ETCDCOLL_DECL void watch_hub::let_go() noexcept {
@@ -81,115 +134,141 @@ ETCDCOLL_DECL void watch_hub::let_go() noexcept {
     old->shut();
 }
 
+// The stream is opened again at once, with what is wanted now.
+ETCDCOLL_DECL void watch_hub::renew() noexcept { let_go(); }
+
 ETCDCOLL_DECL void watch_hub::close() noexcept {
     closed_ = true;
+    wanted_.notify_all();
     if (stream_) stream_->shut();
     const error why(errc::closed, "watch: the client is closed");
     for (auto& [id, target] : std::exchange(entries_, {})) target.sink->on_failure(why);
 }
 
 ETCDCOLL_DECL void watch_hub::send(std::string_view text) {
-    if (!stream_) return; // what is wanted is sent when the stream opens
+    if (!stream_ || stream_->complete) return; // what is wanted is sent when the stream opens
     stream_->outbox += text;
     stream_->outbox_filled.notify_all();
 }
 
 ETCDCOLL_DECL std::string watch_hub::all_creates() const {
     std::string text;
-    for (const auto& [id, target] : entries_) text += etcd::codec::encode_create(target.request, id, target.cursor.resume());
+    for (const auto& [id, target] : entries_)
+        if (target.state == flow::running) text += etcd::codec::encode_create(target.request, id, target.cursor.resume());
     return text;
 }
+
+// ---- the stream -----------------------------------------------------------------------------------------------------------------
 
 ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_ptr<client_core> alive) {
     const retry_policy policy;
     std::optional<retry> rule;
     while (!closed_ && !entries_.empty()) {
-        auto current = std::make_shared<stream>(core_, core_.ring().pick());
-        current->began = core_.now();
-        std::string cause;
-        try {
-            co_await run_stream(current);
-            cause = "the stream ended";
-        } catch (const http::failure& failure) {
-            cause = failure.what();
-        } catch (const etcd::codec::bad_reply& failure) {
-            cause = failure.what();
-        } catch (const std::exception& failure) { // of a sink, or no memory: nothing that another stream would mend
-            give_up(current, failure.what());
-            break;
+        if (all_creates().empty()) { // all are paused
+            co_await wanted_.wait();
+            continue;
         }
-        trouble_ = core_.pool().at(current->index).url() + ": " + cause;
+        core_.refresh_endpoints(false);
+        const auto current = std::make_shared<stream>(core_, core_.ring().pick());
+        current->began = core_.now();
+        const auto next = co_await one_stream(current);
         current->shut();
-        current->probe->disarm();
         if (stream_ == current) stream_.reset();
         for (auto& [id, target] : entries_) {
             target.fragments.clear();
             target.created = false;
+            if (target.state == flow::stopping) target.state = flow::paused;
+            if (target.state == flow::restarting) target.state = flow::running;
         }
-        if (closed_ || entries_.empty()) break;
+        if (next == after::end || closed_ || entries_.empty()) break;
         if (core_.now() - current->began > probe_interval) rule.reset(); // one that ends as soon as it begins is not tried without a pause
-        if (current->unwanted) continue;
+        if (next == after::at_once) continue;
 
         core_.ring().failed(current->index, core_.now());
+        core_.refresh_endpoints(true);
+        ++core_.counted.watch_reconnects;
         if (!rule) rule.emplace(policy, repeatability::repeatable, core_.ring().size(), time_point::max());
-        const auto next = rule->after(attempt_outcome::unknown, core_.now(), core_.system()->random());
-        if (core_.log().enabled(log_level::info))
-            core_.log().write(log_level::info, "watch: " + core_.pool().at(current->index).url() + ": " + cause + "; opening it again");
-        if (next.when > core_.now()) co_await sleep_until(core_.strand(), core_.system(), next.when);
+        const auto pause = rule->after(attempt_outcome::unknown, core_.now(), core_.system()->random());
+        if (core_.log().enabled(log_level::info)) core_.log().write(log_level::info, "watch: " + trouble_ + "; opening it again");
+        if (pause.when > core_.now()) co_await sleep_until(core_.strand(), core_.system(), pause.when);
     }
     running_ = false;
 }
 
-ETCDCOLL_DECL void watch_hub::give_up(const std::shared_ptr<stream>& s, std::string_view cause) {
-    s->shut();
-    s->probe->disarm();
-    stream_.reset();
-    const error why(errc::closed, "watch: ended by an unexpected failure: " + std::string(cause));
-    for (auto& [id, target] : std::exchange(entries_, {})) target.sink->on_failure(why);
+// Opens the stream and reads it to its end. Whatever ends it is kept in trouble_.
+ETCDCOLL_DECL asio::awaitable<watch_hub::after> watch_hub::one_stream(std::shared_ptr<stream> s) {
+    std::string cause = "the stream ended";
+    std::optional<errc> lasting;
+    try {
+        co_await open(s);
+        if (stream_ == s) co_await read_lines(s);
+    } catch (const http::failure& failure) {
+        cause = failure.what();
+        if (core_.judge_failure(failure).lasting) lasting = failure.reason();
+    } catch (const etcd::codec::bad_reply& failure) {
+        cause = failure.what();
+    } catch (const error& failure) { // of the login
+        cause = failure.what();
+        if (failure.reason() == errc::unauthenticated || failure.reason() == errc::unsupported || failure.reason() == errc::tls_failed) fail_all(failure);
+        if (failure.reason() == errc::cancelled) co_return after::end;
+    } catch (const std::exception& failure) { // of a sink, or no memory: nothing that another stream would mend
+        fail_all(error(errc::closed, "watch: ended by an unexpected failure: " + std::string(failure.what())));
+        co_return after::end;
+    }
+    if (s->unwanted) co_return after::at_once;
+    trouble_ = core_.pool().at(s->index).url() + ": " + cause;
+    hopeless_ = lasting ? hopeless_ + 1 : 0;
+    if (lasting && hopeless_ >= core_.ring().size()) fail_all(error(*lasting, "watch: " + trouble_));
+    co_return after::retry;
 }
 
-ETCDCOLL_DECL asio::awaitable<void> watch_hub::run_stream(std::shared_ptr<stream> s) {
+ETCDCOLL_DECL asio::awaitable<void> watch_hub::open(std::shared_ptr<stream> s) {
+    const auto login_limit = core_.now() + core_.values().timeout;
+    co_await core_.log_in(login_limit);
     const auto limit = core_.now() + core_.values().connect_timeout;
     s->link = co_await core_.pool().open(s->index, limit);
     if (closed_ || entries_.empty()) co_return;
     ++core_.counted.watch_streams;
+    s->login = core_.login_number();
+    s->complete = buffered_.count(s->index) != 0;
     const auto first = all_creates();
-    stream_ = s; // from here on, what is added goes to the outbox
     // A member that lost its leader would stay silent for ever; asked like this it ends the stream after about 4 s.
-    co_await s->link->begin_stream("/v3/watch", "Grpc-Metadata-hasleader: true\r\n", first, limit);
-    arm_probe(*s);
-    start_writer(s);
+    const auto headers = "Grpc-Metadata-hasleader: true\r\n" + core_.authorization();
+    stream_ = s; // from here on, what is added goes to the outbox
+    if (s->complete) {
+        co_await s->link->begin_reply("/v3/watch", headers, first, limit);
+        arm_probe(s, probe_interval);
+    } else {
+        co_await s->link->begin_stream("/v3/watch", headers, first, limit);
+        arm_probe(s, first_answer);
+        asio::co_spawn(core_.strand(), write_loop(core_.shared_from_this(), s), asio::detached);
+    }
+}
 
-    std::string pending; // the beginning of a line
+ETCDCOLL_DECL asio::awaitable<void> watch_hub::read_lines(std::shared_ptr<stream> s) {
     for (;;) {
         const auto piece = co_await s->link->read_piece();
+        if (s->closed) co_return; // what came last is of watches that have been told to begin again
         if (piece.empty()) break;
         if (s->link->stream_status() != 200) {
-            refused(s->index, s->link->stream_status(), piece);
+            refused(*s, s->link->stream_status(), piece);
             co_return;
         }
         s->heard = true;
+        s->answered = true;
+        hopeless_ = 0;
         trouble_.clear();
         core_.ring().succeeded(s->index);
-        std::string_view rest = piece;
-        for (auto newline = rest.find('\n'); newline != std::string_view::npos; newline = rest.find('\n')) {
-            const auto line = rest.substr(0, newline);
-            if (pending.empty()) {
-                handle_line(line);
-            } else {
-                pending += line;
-                handle_line(std::exchange(pending, {}));
-            }
-            rest.remove_prefix(newline + 1);
-        }
-        pending += rest;
-        if (pending.size() > core_.values().reply_limit) throw etcd::codec::bad_reply("a message is larger than the limit");
+        handle_lines(*s, piece);
     }
-    if (!pending.empty()) handle_line(pending); // 3.4 and 3.5 end an error without a newline
+    if (!s->lines.rest().empty()) handle(etcd::codec::decode_watch(s->lines.rest())); // 3.4 and 3.5 end an error without a newline
 }
 
-ETCDCOLL_DECL void watch_hub::start_writer(const std::shared_ptr<stream>& s) {
-    asio::co_spawn(core_.strand(), write_loop(core_.shared_from_this(), s), asio::detached);
+ETCDCOLL_DECL void watch_hub::handle_lines(stream& s, std::string_view piece) {
+    s.lines.feed(piece, [this, &s](std::string_view line) {
+        if (!line.empty() && !s.closed) handle(etcd::codec::decode_watch(line));
+    });
+    if (s.lines.rest().size() > core_.values().reply_limit) throw etcd::codec::bad_reply("a message is larger than the limit");
 }
 
 ETCDCOLL_DECL asio::awaitable<void> watch_hub::write_loop(std::shared_ptr<client_core> alive, std::shared_ptr<stream> s) {
@@ -207,60 +286,108 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::write_loop(std::shared_ptr<client
     }
 }
 
-ETCDCOLL_DECL void watch_hub::arm_probe(stream& s) {
-    s.probe->arm(core_.now() + probe_interval, [this, &s] { on_probe(s); });
+ETCDCOLL_DECL void watch_hub::arm_probe(const std::shared_ptr<stream>& s, duration delay) {
+    s->probe->arm(core_.now() + delay, [this, weak = std::weak_ptr<stream>(s)] {
+        if (const auto alive = weak.lock()) on_probe(alive);
+    });
 }
 
-ETCDCOLL_DECL void watch_hub::on_probe(stream& s) {
-    if (std::exchange(s.heard, false)) {
-        s.unanswered = 0;
-    } else if (s.unanswered >= probe_misses) {
-        s.shut();
+ETCDCOLL_DECL void watch_hub::on_probe(const std::shared_ptr<stream>& s) {
+    if (std::exchange(s->heard, false)) {
+        s->unanswered = 0;
+    } else if (s->unanswered >= probe_misses) {
+        s->shut();
         return;
     } else {
-        ++s.unanswered;
-        send(etcd::codec::encode_progress());
+        ++s->unanswered;
+        if (!s->complete) ask_progress();
+        const bool first = !s->answered && s->unanswered == 1;
+        if (s->complete || first) asio::co_spawn(core_.strand(), ask_endpoint(core_.shared_from_this(), s), asio::detached);
     }
-    arm_probe(s);
+    arm_probe(s, probe_interval);
 }
 
-ETCDCOLL_DECL void watch_hub::handle_line(std::string_view line) {
-    if (!line.empty()) handle(etcd::codec::decode_watch(line));
+// A stream whose request is complete cannot be asked, so its endpoint is. One whose request is open and that has never answered is
+// opened again with a complete one, if the endpoint lives.
+ETCDCOLL_DECL asio::awaitable<void> watch_hub::ask_endpoint(std::shared_ptr<client_core> alive, std::shared_ptr<stream> s) {
+    std::string version;
+    try {
+        version = co_await alive->version_of(s->index);
+    } catch (const std::exception&) { // cancelled with the execution context
+    }
+    if (version.empty() || s->closed) co_return;
+    if (s->complete) {
+        s->unanswered = 0;
+    } else if (!s->answered) {
+        buffered_.insert(s->index);
+        if (alive->log().enabled(log_level::warning))
+            alive->log().write(log_level::warning, "watch: " + alive->pool().at(s->index).url() +
+                                                       ": a proxy in between seems to hold open requests back; watching with complete ones");
+        if (stream_ == s) renew();
+    }
 }
+
+// ---- what it brings -------------------------------------------------------------------------------------------------------------
 
 ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
     if (message.is_error) throw etcd::codec::bad_reply(message.error.message);
+    if (message.watch_id < 0 && !message.created && !message.canceled) {
+        const auto at = message.response.header.revision;
+        std::vector<std::shared_ptr<watch_sink>> told; // a sink may remove its entry
+        for (const auto& [id, target] : entries_)
+            if (target.created && target.state == flow::running) told.push_back(target.sink);
+        for (const auto& sink : told) sink->on_progress(at);
+        return;
+    }
     if (message.watch_id < 0 && message.created && message.canceled) {
         // Refused before it had an id. Which one it was is not told, but creations are answered in order.
-        const auto waiting = [](const auto& item) { return !item.second.created; };
+        const auto waiting = [](const auto& item) { return !item.second.created && item.second.state == flow::running; };
         const auto found = std::find_if(entries_.begin(), entries_.end(), waiting);
         if (found != entries_.end()) message.watch_id = found->first;
     }
     const auto found = entries_.find(message.watch_id);
-    if (found == entries_.end()) return; // progress, or the last words of a watch that was cancelled here
+    if (found == entries_.end()) return; // the last words of a watch that was cancelled here
     auto& [id, target] = *found;
     if (message.canceled) {
-        error_context context;
-        context.call = "watch";
-        context.key = target.request.keys.key;
-        context.server_message = message.cancel_reason;
-        context.compact_revision = message.compact_revision.value;
-        const auto about = call_and_key("watch", target.request.keys.key) + ": ";
-        if (message.compact_revision)
-            fail(id, error(errc::compacted,
-                           about + "revision " + std::to_string(target.cursor.resume().value) + " has been compacted; history begins at " +
-                               std::to_string(message.compact_revision.value),
-                           std::move(context)));
-        else
-            fail(id, error(judge_cancel(message.cancel_reason), about + (message.cancel_reason.empty() ? "cancelled by the server" : message.cancel_reason),
-                           std::move(context)));
+        cancelled(id, target, message);
         return;
     }
+    if (target.state != flow::running) return;
     if (message.created) {
         target.created = true;
+        logins_ = 0;
         target.cursor.created(message.response.header.revision);
     }
     if (!message.response.events.empty()) deliver(id, target, std::move(message));
+}
+
+ETCDCOLL_DECL void watch_hub::cancelled(std::int64_t id, entry& target, const etcd::codec::watch_message& message) {
+    if (target.state == flow::stopping || target.state == flow::restarting) {
+        const bool wanted = std::exchange(target.state, flow::paused) == flow::restarting;
+        if (wanted) resume(id);
+        return;
+    }
+    if (target.state == flow::paused) return;
+    error_context context;
+    context.call = "watch";
+    context.key = target.request.keys.key;
+    context.server_message = message.cancel_reason;
+    context.compact_revision = message.compact_revision.value;
+    const auto about = call_and_key("watch", target.request.keys.key) + ": ";
+    if (message.compact_revision) {
+        auto sentence = about + "revision " + std::to_string(target.cursor.resume().value) + " has been compacted; history begins at " +
+                        std::to_string(message.compact_revision.value);
+        fail(id, error(errc::compacted, std::move(sentence), std::move(context)));
+        return;
+    }
+    const auto reason = judge_cancel(message.cancel_reason);
+    if (reason == errc::unauthenticated && core_.has_user() && logins_ < most_watch_logins && stream_) {
+        ++logins_; // the token of the stream has expired: one with another takes its place
+        core_.forget_login(stream_->login);
+        renew();
+        return;
+    }
+    fail(id, error(reason, about + (message.cancel_reason.empty() ? "cancelled by the server" : message.cancel_reason), std::move(context)));
 }
 
 ETCDCOLL_DECL void watch_hub::deliver(std::int64_t id, entry& target, etcd::codec::watch_message message) {
@@ -285,19 +412,26 @@ ETCDCOLL_DECL void watch_hub::deliver(std::int64_t id, entry& target, etcd::code
 }
 
 // What a repetition would not change ends all watches; anything else, and the stream is opened again.
-ETCDCOLL_DECL void watch_hub::refused(std::size_t index, int http_status, std::string_view reply) {
-    const auto answered = etcd::codec::decode_error(reply);
-    const auto verdict = judge(answered.code, http_status, answered.message);
-    const auto cause = answered.message.empty() ? "HTTP status " + std::to_string(http_status) : answered.message;
-    const bool lasting = verdict.reason == errc::unsupported || verdict.reason == errc::unauthenticated || verdict.reason == errc::permission_denied;
-    if (!lasting) throw etcd::codec::bad_reply(cause);
+ETCDCOLL_DECL void watch_hub::refused(stream& s, int http_status, std::string_view reply) {
+    const auto why = core_.judge_error(http::reply{.status = http_status, .content_type = {}, .body = std::string(reply)});
+    if (why.login_needed && core_.has_user() && logins_ < most_watch_logins) {
+        ++logins_;
+        core_.forget_login(s.login);
+        renew();
+        return;
+    }
+    const bool lasting = why.reason == errc::unsupported || why.reason == errc::unauthenticated || why.reason == errc::permission_denied;
+    if (!lasting) throw etcd::codec::bad_reply(why.cause);
     error_context context;
-    context.endpoint = core_.pool().at(index).url();
+    context.endpoint = core_.pool().at(s.index).url();
     context.call = "watch";
-    context.server_message = cause;
-    context.grpc_code = answered.code;
+    context.server_message = why.cause;
+    context.grpc_code = why.grpc_code;
     context.http_status = http_status;
-    const error why(verdict.reason, "watch: " + context.endpoint + ": " + cause, context);
+    fail_all(error(why.reason, "watch: " + context.endpoint + ": " + why.cause, context));
+}
+
+ETCDCOLL_DECL void watch_hub::fail_all(const error& why) {
     while (!entries_.empty()) fail(entries_.begin()->first, why);
 }
 

@@ -93,7 +93,9 @@ struct connection::state {
         ++counters->requests;
     }
 
+    void expect_reply(bool of_stream);
     void feed();
+    void skip_informational();
     void check_first_bytes();
     void end_of_stream();
     asio::mutable_buffer room();
@@ -111,6 +113,8 @@ struct connection::state {
     std::size_t begin = 0; // [begin, end) has been read and not yet parsed
     std::size_t end = 0;
     std::optional<etcdcoll::detail::response_parser> parser;
+    bool streaming = false;
+    int informational = 0;         // replies before the one that counts
     const std::string common_head; // what every request says behind its target
     std::string text; // the request being written; kept for its capacity
     time_point deadline = time_point::max();
@@ -131,6 +135,12 @@ ETCDCOLL_DECL void connection::state::check_first_bytes() {
     if (first == 0x15 || first == 0x16) refuse("this port speaks TLS: write https://", spoke_http);
 }
 
+ETCDCOLL_DECL void connection::state::expect_reply(bool of_stream) {
+    streaming = of_stream;
+    informational = 0;
+    parser.emplace(caps, of_stream);
+}
+
 ETCDCOLL_DECL void connection::state::feed() {
     check_first_bytes();
     while (begin != end && !parser->is_done()) {
@@ -144,6 +154,15 @@ ETCDCOLL_DECL void connection::state::feed() {
     if (begin == end) begin = end = 0;
     spoke_http = spoke_http || parser->is_header_done();
     if (parser->is_header_done() && parser->encoded()) refuse("the reply has a Content-Encoding that nobody asked for");
+}
+
+ETCDCOLL_DECL void connection::state::skip_informational() {
+    while (parser->is_done() && parser->reply().status < 200) { // the next one may have come with it
+        const int status = parser->reply().status;
+        if (status < 100 || status == 101 || ++informational > detail::informational_limit) refuse("status " + std::to_string(status));
+        parser.emplace(caps, streaming);
+        feed();
+    }
 }
 
 ETCDCOLL_DECL void connection::state::end_of_stream() {
@@ -171,6 +190,7 @@ ETCDCOLL_DECL asio::mutable_buffer connection::state::room() {
 ETCDCOLL_DECL void connection::state::take(std::size_t size, const error_code& code) {
     if (code == asio::error::eof) {
         end_of_stream();
+        skip_informational();
         return;
     }
     if (code) fail(code, true, parser->got_some() ? "in the middle of the reply" : "waiting for the reply");
@@ -180,6 +200,7 @@ ETCDCOLL_DECL void connection::state::take(std::size_t size, const error_code& c
     end += size;
     if (filled) buffer.resize(buffer.size() * 2);
     feed();
+    skip_informational();
 }
 
 // True when something is left to send().
@@ -234,7 +255,7 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
     auto& s = *state_;
     s.set_deadline(deadline);
     s.begin_request(target, headers, body);
-    s.parser.emplace(s.caps, false);
+    s.expect_reply(false);
     // A cancellation between two awaits ends this coroutine without an I/O error, and leaves a reply to come.
     s.in_step = false;
     std::string_view rest = s.text;
@@ -242,18 +263,11 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
     const bool begun = rest.size() != s.text.size();
     if (more) co_await s.send(rest, begun);
 
-    int informational = 0;
     while (!s.parser->is_done()) {
         error_code code;
         const auto room = s.room();
         const auto size = co_await s.stream->read_some(room, code);
         s.take(size, code);
-        while (s.parser->is_done() && s.parser->reply().status < 200) { // the next one may have come with it
-            const int status = s.parser->reply().status;
-            if (status == 101 || ++informational > detail::informational_limit) s.refuse("status " + std::to_string(status));
-            s.parser.emplace(s.caps, false);
-            s.feed();
-        }
     }
     s.clear_deadline();
     s.in_step = true;
@@ -271,7 +285,7 @@ ETCDCOLL_DECL asio::awaitable<void> connection::begin_stream(std::string_view ta
     s.text.append("Transfer-Encoding: chunked\r\n\r\n");
     ++s.counters->requests;
     s.in_step = false;
-    s.parser.emplace(s.caps, true);
+    s.expect_reply(true);
     detail::append_chunk(s.text, first);
     co_await s.send(s.text, false);
     s.clear_deadline();
@@ -283,7 +297,7 @@ ETCDCOLL_DECL asio::awaitable<void> connection::begin_reply(std::string_view tar
     s.set_deadline(deadline);
     s.begin_request(target, headers, body);
     s.in_step = false;
-    s.parser.emplace(s.caps, true);
+    s.expect_reply(true);
     co_await s.send(s.text, false);
     s.clear_deadline();
 }
@@ -301,17 +315,16 @@ ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece(time_poin
     auto& s = *state_;
     const bool limited = deadline != time_point::max();
     if (limited) s.set_deadline(deadline);
-    auto& body = s.parser->reply().body;
-    body.clear();
-    while (body.empty() && !s.parser->is_done()) {
+    s.parser->reply().body.clear();
+    while (s.parser->reply().body.empty() && !s.parser->is_done()) {
         error_code code;
         const auto room = s.room();
         const auto size = co_await s.stream->read_some(room, code);
         s.take(size, code);
     }
     if (limited) s.clear_deadline();
-    if (s.parser->is_done() && body.empty()) s.shut();
-    co_return std::string_view(body);
+    if (s.parser->is_done() && s.parser->reply().body.empty()) s.shut();
+    co_return std::string_view(s.parser->reply().body);
 }
 
 } // namespace etcdcoll::http
