@@ -5,5 +5,6 @@
 #include <etcdcoll/impl/etcd/encode.ipp>
 #include <etcdcoll/impl/etcd/metrics.ipp>
 #include <etcdcoll/impl/etcd/reply_stream.ipp>
+#include <etcdcoll/impl/etcd/namespaced.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
 #include <etcdcoll/impl/etcd/watch_hub.ipp>

@@ -1,6 +1,8 @@
 // Exchanges cut after every byte: what the client says of each, and what etcd then holds.
 #include "support.hpp"
 
+#include <support/auth_etcd.hpp>
+
 #include <cstdio>
 #include <vector>
 
@@ -184,6 +186,44 @@ void cut_everywhere(kind what, close_how how, std::size_t stride) {
     run_ranks(8, own, 120s);
 }
 
+// ---- logins ---------------------------------------------------------------------------------------------------------------------
+
+// A client of its own for each: its first call logs in, with this many requests.
+asio::awaitable<void> log_in(auth_etcd* etcd, fault_proxy* proxy, std::uint64_t requests) {
+    const auto executor = co_await asio::this_coro::executor;
+    const auto before = proxy->requests("/v3/auth/authenticate");
+    client c(executor, quiet(proxy->endpoint()).user(auth_etcd::user, auth_etcd::password));
+    auto reading = c.get(etcd->prefix() + "k");
+    const auto end = co_await ending_of(std::move(reading));
+    CHECK(end.what == "");
+    CHECK(proxy->requests("/v3/auth/authenticate") == before + requests);
+    CHECK(c.metrics().logins == 1);
+}
+
+asio::awaitable<void> every_login_cut(auth_etcd* etcd, close_how how, int lane, std::size_t stride) {
+    auto proxy = proxy_of(etcd->server());
+    co_await log_in(etcd, &proxy, 1);
+    const auto request = proxy.last_request_size("/v3/auth/authenticate");
+    const auto response = proxy.last_response_size("/v3/auth/authenticate");
+    REQUIRE(request > 100);
+    REQUIRE(response > 100);
+    for (std::size_t at = static_cast<std::size_t>(lane) * stride; at < request + response; at += 8 * stride) {
+        fault_rule rule("/v3/auth/authenticate");
+        if (at < request) rule.cut_request_after(at, how);
+        if (at >= request) rule.cut_response_after(at - request, how);
+        const auto id = proxy.add(rule);
+        INFO("login cut after byte " << at << " of " << request << " + " << response);
+        co_await log_in(etcd, &proxy, 2);
+        CHECK(proxy.hits(id) == 1);
+        proxy.remove(id);
+    }
+}
+
+void cut_login_everywhere(auth_etcd& etcd, close_how how, std::size_t stride) {
+    const auto own = [&](int lane) { return every_login_cut(&etcd, how, lane, stride); };
+    run_ranks(8, own, 120s);
+}
+
 // ---- watches --------------------------------------------------------------------------------------------------------------------
 
 asio::awaitable<std::vector<std::string>> next_events(etcd::watch* from, std::size_t n) {
@@ -289,6 +329,11 @@ TEST_CASE("cut: a keep-alive cut after any byte is repeated") {
 TEST_CASE("cut: a lease whose revocation is cut after any byte is gone, and that is no error") {
     cut_everywhere(kind::revoke, close_how::fin, 1);
     cut_everywhere(kind::revoke, close_how::rst, 3);
+}
+TEST_CASE("cut: a login cut after any byte is repeated") {
+    auth_etcd etcd;
+    cut_login_everywhere(etcd, close_how::fin, 1);
+    cut_login_everywhere(etcd, close_how::rst, 3);
 }
 TEST_CASE("cut: a watch whose request is cut after any byte loses and repeats nothing") {
     cut_watch_everywhere(true, close_how::fin, 1);

@@ -200,6 +200,34 @@ std::vector<hostile> broken_fields() {
     return rows;
 }
 
+// Good replies to another request than the one that was made.
+std::vector<hostile> other_replies() {
+    std::vector<hostile> rows;
+    const auto add = [&rows](const char* path, const std::string& field, const std::string& says) {
+        auto text = R"("header":{"cluster_id":"1","member_id":"2","revision":"6","raft_term":"2"})" + field;
+        text = std::string(path) == "/v3/lease/keepalive" ? R"({"result":{)" + text + "}}" : "{" + text + "}";
+        rows.push_back({field, sized(text), errc::bad_reply, "not a reply of etcd: " + says, after_reply::keep_open, {}, path});
+    };
+    const std::string other = R"({"key":"b3RoZXI=","mod_revision":"5"})";
+    add("/v3/kv/range", R"(,"kvs":[)" + other + R"(],"count":"1")", "a key that was not asked for");
+    add("/v3/kv/range", R"(,"kvs":[{"mod_revision":"5"}],"count":"1")", "a key that was not asked for");
+    const auto* txn = "/v3/kv/txn";
+    for (const auto* ran : {R"(,"succeeded":true)", ""}) {
+        const auto with = [&](const std::string& list) { return ran + (R"(,"responses":[)" + list + "]"); };
+        if (*ran != '\0') add(txn, ran, "0 responses to 1 operations");
+        if (*ran != '\0') add(txn, with(""), "0 responses to 1 operations");
+        add(txn, with(R"({"response_put":{}},{"response_put":{}})"), "2 responses to ");
+        if (*ran != '\0') add(txn, with(R"({"response_delete_range":{}})"), "a response of another kind than its operation");
+        if (*ran != '\0') add(txn, with(R"({"response_txn":{"responses":[{"response_put":{}}]}})"), "a response of another kind than its operation");
+    }
+    add("/v3/lease/grant", R"(,"TTL":"60")", "a lease that was not asked for");
+    add("/v3/lease/grant", R"(,"ID":"7","TTL":"60")", "a lease that was not asked for");
+    add("/v3/lease/keepalive", R"(,"TTL":"60")", "a lease that was not asked for");
+    add("/v3/lease/keepalive", R"(,"ID":"7","TTL":"60")", "a lease that was not asked for");
+    add("/v3/lease/timetolive", R"(,"ID":"7","TTL":"60","grantedTTL":"60")", "a lease that was not asked for");
+    return rows;
+}
+
 // What only a larger limit lets in.
 std::vector<hostile> large_texts() {
     const auto bad = errc::bad_reply;
@@ -313,8 +341,9 @@ asio::awaitable<void> for_ever(std::string p, const std::vector<hostile>* rows, 
         CHECK(end.reason == row.reason);
         CHECK(contains(end.what, row.says));
         CHECK(contains(end.what, "http://" + proxy.endpoint() + ": "));
-        CHECK(contains(end.what, "gave up after"));
-        CHECK(end.context.attempts > 1);
+        const bool lasting = row.says.starts_with("this port speaks"); // what a port speaks it speaks the next time, too
+        CHECK(contains(end.what, "gave up after") == !lasting);
+        CHECK((end.context.attempts > 1) == !lasting);
         CHECK(end.took < 5s);
         CHECK(c.metrics().bytes_received < c.metrics().attempts * most_read(smallest_limit));
         proxy.remove(rule);
@@ -400,3 +429,6 @@ TEST_CASE("hostile replies: a connection that ended while idle costs no call, no
     run(idle_end(unique_prefix(), close_how::fin));
     run(idle_end(unique_prefix(), close_how::rst));
 }
+
+// Known faults: the test says how it should be.
+TEST_CASE("hostile replies: a reply to another request is no reply to this one", "[!shouldfail]") { meet_once(other_replies()); }

@@ -109,8 +109,6 @@ std::vector<hostile_stream> streams() {
         {"101", [](at) { return std::string("HTTP/1.1 101 Switching Protocols\r\n\r\n"); }, "status 101; opening"},
         {"gzip", [](at) { return std::string("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\x1f\x8b\x08\x01\r\n"); }, "Content-Encoding that nobody asked for; opening"},
         {"garbage", [](at) { return std::string("\xde\xad\xbe\xef\r\n\r\n"); }, "not a reply of etcd: bad version; opening"},
-        {"HTTP/2 frames", [](at) { return std::string("\0\0\x12\x04\0\0\0\0\0", 9); }, "this port speaks HTTP/2 only", 0, 0, keep_open},
-        {"a TLS alert", [](at) { return std::string("\x15\x03\x01\0\x02\x02\x46", 7); }, "this port speaks TLS", 0, 0, keep_open},
         {"a header without end", [](at) { return std::string("HTTP/1.1 200 OK\r\nX-Long: "); }, "header limit exceeded; opening", 0, 0, keep_open, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
         {"nothing", [](at) { return std::string(); }, "connection closed by the server (waiting for the reply); opening"},
     };
@@ -197,19 +195,6 @@ void meet(const std::vector<hostile_stream>& rows, std::size_t split) {
     run_ranks(8, lane, 60s);
 }
 
-// ---- faults that are known ------------------------------------------------------------------------------------------------------
-
-asio::awaitable<void> refused_in_pieces(std::string reply, errc reason, std::size_t split) {
-    const auto executor = co_await asio::this_coro::executor;
-    fault_proxy proxy;
-    proxy.add(fault_rule("/v3/watch").times(fault_rule::always).reply_with(reply).split_response(split, 300ms));
-    client c(executor, quiet(proxy.endpoint()));
-    auto changes = c.watch("k");
-    auto waiting = changes.next();
-    const auto end = co_await ending_of(std::move(waiting));
-    CHECK(end.reason == reason);
-}
-
 // ---- what ends a watch ----------------------------------------------------------------------------------------------------------
 
 asio::awaitable<void> ends_with(std::string p, std::string bytes, errc reason, std::string says) {
@@ -238,20 +223,36 @@ asio::awaitable<void> ends_with(std::string p, std::string bytes, errc reason, s
     CHECK(next == std::vector<std::string>{"put " + p + "1=1"});
 }
 
+asio::awaitable<void> refused_in_pieces(std::string reply, errc reason, std::size_t split) {
+    const auto executor = co_await asio::this_coro::executor;
+    fault_proxy proxy;
+    proxy.add(fault_rule("/v3/watch").times(fault_rule::always).reply_with(reply).split_response(split, 300ms));
+    client c(executor, quiet(proxy.endpoint()));
+    auto changes = c.watch("k");
+    auto waiting = changes.next();
+    const auto end = co_await ending_of(std::move(waiting));
+    CHECK(end.reason == reason);
+}
+
 } // namespace
 
 TEST_CASE("hostile streams: what cannot be right ends the stream, the next one goes on, and what is for nobody is dropped") { meet(streams(), 0); }
 TEST_CASE("hostile streams: the same, byte by byte") { meet(streams(), 1); }
 TEST_CASE("hostile streams: a refusal in place of the stream is told, and asked again") { meet(refusals(), 0); }
 
-TEST_CASE("hostile streams: half a line, then silence, is found by the probe") {
+TEST_CASE("hostile streams: silence is found by the probe, from the first byte on and in the middle of a line") {
     const hostile_stream silence{"half a line, then silence", [](const place&) { return head + created + chunk(R"({"result":{"header":)"); },
                                  "connection closed while in the middle of the reply; opening it again", 0, 0, after_reply::keep_open};
-    const hostile_stream mute{"no byte at all", [](const place&) { return std::string(); }, "connection closed while waiting for the reply; opening it again", 0, 0, after_reply::keep_open};
+    const hostile_stream mute{"no byte at all", [](const place&) { return std::string(); }, "a proxy in between seems to hold open requests back", 0, 0, after_reply::keep_open};
     const auto begin = std::chrono::steady_clock::now();
     run(one_stream(unique_prefix(), silence, fault_rule("/v3/watch"), 4));
     run(one_stream(unique_prefix(), mute, fault_rule("/v3/watch"), 4));
     CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("hostile streams: a port that speaks something else ends its watches, and says what") {
+    run(ends_with(unique_prefix(), std::string("\0\0\x12\x04\0\0\0\0\0", 9), errc::bad_reply, "this port speaks HTTP/2 only"));
+    run(ends_with(unique_prefix(), std::string("\x15\x03\x01\0\x02\x02\x46", 7), errc::bad_reply, "this port speaks TLS"));
 }
 
 TEST_CASE("hostile streams: the end of a watch is told, with or without a reason") {
@@ -264,9 +265,9 @@ TEST_CASE("hostile streams: the end of a watch is told, with or without a reason
 
 // Known faults: each test says how it should be.
 TEST_CASE("hostile streams: an error that comes in pieces is read to its end before it is judged", "[!shouldfail]") {
-    const std::string body = R"({"error":"no","code":16,"message":"invalid auth token"})";
-    const auto reply = "HTTP/1.1 401 Unauthorized\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-    run(refused_in_pieces(reply, errc::unauthenticated, reply.size() - body.size() + 10), 2s);
+    const std::string body = R"({"error":"no","code":7,"message":"permission denied"})";
+    const auto reply = "HTTP/1.1 403 Forbidden\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    run(refused_in_pieces(reply, errc::permission_denied, reply.size() - body.size() + 10), 2s);
 }
 TEST_CASE("hostile streams: an error without a body is an error all the same", "[!shouldfail]") {
     run(refused_in_pieces("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", errc::unsupported, 0), 2s);

@@ -3,6 +3,8 @@
 
 #include <support/tls_etcd.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 #include <fstream>
 
 using namespace etcdcoll;

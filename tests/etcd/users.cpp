@@ -4,6 +4,9 @@
 #include <support/auth_etcd.hpp>
 #include <support/tls_etcd.hpp>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include <atomic>
 
 using namespace etcdcoll;

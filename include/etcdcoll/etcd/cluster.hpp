@@ -43,7 +43,9 @@ public:
     asio::awaitable<member_list_response> member_list(bool linearizable = true, call_options options = {});
     /// Lets a member join that listens to its peers at `peer_urls`. It has to be started afterwards, with `--initial-cluster-state existing`.
     asio::awaitable<member_add_response> member_add(std::vector<std::string> peer_urls, bool is_learner = false, call_options options = {});
+    /// Its process ends by itself, or has to be ended; it cannot come back but by member_add().
     asio::awaitable<member_list_response> member_remove(member_id id, call_options options = {});
+    /// Gives a member other peer URLs. Not for a learner: every etcd so far then lists it as a voter, and promotes it no more.
     asio::awaitable<member_list_response> member_update(member_id id, std::vector<std::string> peer_urls, call_options options = {});
     /// Gives a learner its vote. Errors: refused while it has not caught up.
     asio::awaitable<member_list_response> member_promote(member_id id, call_options options = {});

@@ -277,3 +277,31 @@ TEST_CASE("codec: a server's words are one line that can be read, however long t
     CHECK(codec::decode_error(R"({"error":"a\tb"})").message == "a b");
     CHECK(codec::decode_watch(R"({"result":{"canceled":true,"cancel_reason":"a\tb"}})").cancel_reason == "a b");
 }
+
+TEST_CASE("codec: a token fits into a header, and is none otherwise") {
+    const auto token = [](const std::string& text) { return codec::decode_token("{" + header + R"(,"token":)" + text + "}"); };
+    CHECK(token(R"("KSqdiAxwoVauveCv.26")") == "KSqdiAxwoVauveCv.26");
+    CHECK(token("\"" + std::string(16 * 1024, 'x') + "\"").size() == 16 * 1024);
+    for (const auto& text : {std::string(R"("")"), std::string("null"), std::string("7"), std::string(R"("a\r\nX: y")"), std::string(R"("a\u0000")"), std::string("\"\xc3\xa4\""),
+                             "\"" + std::string(16 * 1024 + 1, 'x') + "\""}) {
+        INFO(text.substr(0, 100));
+        CHECK_THROWS_AS(token(text), codec::bad_reply);
+    }
+    CHECK_THROWS_AS(codec::decode_token("{}"), codec::bad_reply);
+}
+
+TEST_CASE("codec: a version is a word, and a cluster has an end") {
+    CHECK(codec::decode_version(R"({"version":"3.6.1"})") == "3.6.1");
+    CHECK(codec::decode_version(R"({"version":"3\n6\u001b"})") == "3 6 ");
+    CHECK(codec::decode_version(R"({"version":")" + std::string(1000, '3') + "\"}").size() == 40);
+    CHECK(codec::decode_version("{}").empty());
+    CHECK(codec::decode_client_urls(R"({"members":[{"clientURLs":["http://a:1",7,"http://b:2"]},{},{"clientURLs":["http://c:3"]}]})") ==
+          std::vector<std::string>{"http://a:1", "http://b:2", "http://c:3"});
+    std::string many;
+    for (int i = 0; i < 101; ++i) many += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\"";
+    for (const auto& text : {std::string("{}"), std::string(R"({"members":{}})"), std::string(R"({"members":[1]})"), std::string(R"({"members":[{"clientURLs":"x"}]})"),
+                             R"({"members":[{"clientURLs":[)" + many + "]}]}"}) {
+        INFO(text);
+        CHECK_THROWS_AS(codec::decode_client_urls(text), codec::bad_reply);
+    }
+}

@@ -115,33 +115,6 @@ ETCDCOLL_DECL void decode(std::string_view text, lease_keep_alive_response& repl
     if (!reply.header.revision) throw bad_reply("header.revision is missing");
 }
 
-ETCDCOLL_DECL std::string decode_token(std::string_view text) {
-    const document parsed(text);
-    auto token = string(parsed.root(), "token");
-    const auto unfit = [](char c) { return c < 0x20 || c == 0x7f; };
-    if (token.empty() || std::any_of(token.begin(), token.end(), unfit)) throw bad_reply("token is missing, or none");
-    return token;
-}
-
-ETCDCOLL_DECL std::string decode_version(std::string_view text) {
-    const document parsed(text);
-    return string(parsed.root(), "version").substr(0, 40);
-}
-
-ETCDCOLL_DECL std::vector<std::string> decode_client_urls(std::string_view text) {
-    std::vector<std::string> urls;
-    const document parsed(text);
-    const auto* members = find_array(parsed.root(), "members");
-    if (members == nullptr) throw bad_reply("members is missing");
-    for (const auto& member : *members) {
-        const auto* list = find_array(as_object(member), "clientURLs");
-        if (list == nullptr) continue;
-        for (const auto& url : *list)
-            if (url.is_string()) urls.emplace_back(url.get_string().data(), url.get_string().size());
-    }
-    return urls;
-}
-
 // What goes into a sentence for people: one line, and no longer than one reads. UTF-8 is not cut within a character.
 ETCDCOLL_DECL std::string words(std::string text) {
     constexpr std::size_t most = 500;
@@ -154,6 +127,38 @@ ETCDCOLL_DECL std::string words(std::string text) {
     for (auto& c : text)
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
     return text;
+}
+
+// It becomes a line of every request's header.
+ETCDCOLL_DECL std::string decode_token(std::string_view text) {
+    const document parsed(text);
+    auto token = string(parsed.root(), "token");
+    const auto unfit = [](char c) { return c < 0x20 || c == 0x7f; };
+    constexpr std::size_t most = 16 * 1024;
+    if (token.empty() || token.size() > most || std::any_of(token.begin(), token.end(), unfit)) throw bad_reply("token is missing, or none");
+    return token;
+}
+
+ETCDCOLL_DECL std::string decode_version(std::string_view text) {
+    const document parsed(text);
+    return words(string(parsed.root(), "version")).substr(0, 40);
+}
+
+// Each address is kept as long as the client lives, so there is an end to them.
+ETCDCOLL_DECL std::vector<std::string> decode_client_urls(std::string_view text) {
+    constexpr std::size_t most = 100;
+    std::vector<std::string> urls;
+    const document parsed(text);
+    const auto* members = find_array(parsed.root(), "members");
+    if (members == nullptr) throw bad_reply("members is missing");
+    for (const auto& member : *members) {
+        const auto* list = find_array(as_object(member), "clientURLs");
+        if (list == nullptr) continue;
+        for (const auto& url : *list)
+            if (url.is_string()) urls.emplace_back(url.get_string().data(), url.get_string().size());
+        if (urls.size() > most) throw bad_reply("more members than a cluster has");
+    }
+    return urls;
 }
 
 ETCDCOLL_DECL server_error read_error(const json::object& from) {

@@ -249,11 +249,11 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::read_lines(std::shared_ptr<stream
     for (;;) {
         const auto piece = co_await s->link->read_piece();
         if (s->closed) co_return; // what came last is of watches that have been told to begin again
-        if (piece.empty()) break;
         if (s->link->stream_status() != 200) {
             refused(*s, s->link->stream_status(), piece);
             co_return;
         }
+        if (piece.empty()) break;
         s->heard = true;
         s->answered = true;
         hopeless_ = 0;
