@@ -135,13 +135,27 @@ void raw_body::feed(std::string& input) {
 
 raw_client::raw_client(const std::string& endpoint) : socket_(endpoint), authority_(authority_of(endpoint)) {}
 
+void raw_client::append_request(std::string& text, std::string_view path, std::string_view body) const {
+    text.append("POST ").append(path).append(" HTTP/1.1\r\nHost: ").append(authority_);
+    text.append("\r\nContent-Type: application/json\r\nContent-Length: ").append(std::to_string(body.size()));
+    text.append("\r\n\r\n").append(body);
+}
+
+std::string raw_client::request(std::string_view path, std::string_view body) const {
+    std::string text;
+    append_request(text, path, body);
+    return text;
+}
+
 void raw_client::send(std::string_view path, std::string_view body) {
     request_.clear();
-    request_.append("POST ").append(path).append(" HTTP/1.1\r\nHost: ").append(authority_);
-    request_.append("\r\nContent-Type: application/json\r\nContent-Length: ").append(std::to_string(body.size()));
-    request_.append("\r\n\r\n").append(body);
+    append_request(request_, path, body);
+    send_text(request_);
+}
+
+void raw_client::send_text(std::string_view request) {
     in_body_ = false;
-    socket_.write(request_);
+    socket_.write(request);
 }
 
 bool raw_client::advance() {

@@ -51,6 +51,9 @@ public:
     explicit raw_client(const std::string& endpoint);
 
     void send(std::string_view path, std::string_view body);
+    /// The text of a request, for send_text(): so that building it is not measured.
+    std::string request(std::string_view path, std::string_view body) const;
+    void send_text(std::string_view request);
     /// One recv(2); true when the reply is whole. Throws when its status is not 200.
     bool advance();
     const std::string& reply() noexcept { return body_.text(); }
@@ -61,6 +64,8 @@ public:
     std::uint64_t sent() const noexcept { return socket_.sent(); }
 
 private:
+    void append_request(std::string& text, std::string_view path, std::string_view body) const;
+
     raw_socket socket_;
     std::string authority_;
     std::string request_;

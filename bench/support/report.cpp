@@ -76,14 +76,15 @@ void report::add(const measurement& row) {
     const auto floor_median = row.floor ? row.floor->median : no_number;
     const auto floor_p99 = row.floor ? row.floor->p99 : no_number;
     if (!begun_)
-        std::printf("%-10s %-10s %4s %6s %6s %11s %11s %7s %11s %6s %7s %7s %7s %7s\n", "bench", "mode", "n", "bytes",
-                    "runs", "median_us", "p99_us", "spread", "floor_us", "ratio", "tx/rank", "ev/rank", "cpu_us",
-                    "floor");
+        std::printf("%-12s %-10s %4s %7s %6s %11s %11s %7s %11s %6s %8s %8s %7s %7s %7s %7s\n", "bench", "mode", "n",
+                    "bytes", "runs", "median_us", "p99_us", "spread", "floor_us", "ratio", "per_s", "floor", "tx/rank",
+                    "ev/rank", "cpu_us", "floor");
     begun_ = true;
-    std::printf("%-10s %-10s %4s %6s %6ld %11.1f %11.1f %6.0f%% %11s %6s %7s %7s %7s %7s\n", row.bench.c_str(),
+    std::printf("%-12s %-10s %4s %7s %6ld %11.1f %11.1f %6.0f%% %11s %6s %8s %8s %7s %7s %7s %7s\n", row.bench.c_str(),
                 row.mode.value_or("-").c_str(), cell(as_double(row.n), 0).c_str(),
                 cell(as_double(row.bytes), 0).c_str(), row.runs, row.time.median, row.time.p99, row.time.spread * 100,
-                cell(floor_median, 1).c_str(), cell(row.ratio(), 2).c_str(), cell(row.transactions_per_rank, 3).c_str(),
+                cell(floor_median, 1).c_str(), cell(row.ratio(), 2).c_str(), cell(row.per_s, 0).c_str(),
+                cell(row.floor_per_s, 0).c_str(), cell(row.transactions_per_rank, 3).c_str(),
                 cell(row.events_per_rank, 3).c_str(), cell(row.cpu_us_per_rank, 0).c_str(),
                 cell(row.floor_cpu_us_per_rank, 0).c_str());
     std::fflush(stdout);
@@ -108,6 +109,8 @@ void report::add(const measurement& row) {
     line["floor_cpu_us_per_rank"] = value_or_null(row.floor_cpu_us_per_rank);
     line["bytes_sent_per_rank"] = value_or_null(row.bytes_sent_per_rank);
     line["floor_bytes_sent_per_rank"] = value_or_null(row.floor_bytes_sent_per_rank);
+    line["per_s"] = value_or_null(row.per_s);
+    line["floor_per_s"] = value_or_null(row.floor_per_s);
     line["peer"] = value_or_null(row.peer);
     line["etcd"] = row.etcd;
     json_ << text_of(line) << std::endl;

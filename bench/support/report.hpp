@@ -26,6 +26,8 @@ struct measurement {
     std::optional<double> floor_cpu_us_per_rank;
     std::optional<double> bytes_sent_per_rank;
     std::optional<double> floor_bytes_sent_per_rank;
+    std::optional<double> per_s; ///< of operations that are in flight together
+    std::optional<double> floor_per_s;
     std::optional<double> peer;
     std::string etcd;
 

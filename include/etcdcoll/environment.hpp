@@ -48,6 +48,8 @@ public:
     virtual asio::awaitable<void> connect(stream_target target, error_code& failure) = 0;
     /// At least one byte, or a failure (asio::error::eof at the orderly end). `into` must stay valid until it completes.
     virtual asio::awaitable<std::size_t> read_some(asio::mutable_buffer into, error_code& failure) = 0;
+    /// Hands over what the network takes of `from` without waiting, perhaps nothing: most requests then need no coroutine. Returns the bytes.
+    virtual std::size_t write_now(asio::const_buffer from, error_code& failure) noexcept;
     /// All of it, or a failure. Returns the bytes that were handed to the network. `from` must stay valid until it completes.
     virtual asio::awaitable<std::size_t> write(asio::const_buffer from, error_code& failure) = 0;
     /// False when an idle stream was closed by the peer, or has bytes that nobody asked for.

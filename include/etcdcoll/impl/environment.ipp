@@ -15,6 +15,11 @@ ETCDCOLL_DECL timer::~timer() = default;
 ETCDCOLL_DECL byte_stream::~byte_stream() = default;
 ETCDCOLL_DECL environment::~environment() = default;
 
+ETCDCOLL_DECL std::size_t byte_stream::write_now(asio::const_buffer, error_code& failure) noexcept {
+    failure.clear();
+    return 0;
+}
+
 // "Connection refused" reads as "connection refused" behind a colon.
 ETCDCOLL_DECL std::string byte_stream::explain(const error_code& failure) const {
     auto text = failure.message();

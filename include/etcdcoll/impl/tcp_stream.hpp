@@ -18,6 +18,7 @@ public:
 
     asio::awaitable<void> connect(stream_target target, error_code& failure) override;
     asio::awaitable<std::size_t> read_some(asio::mutable_buffer into, error_code& failure) override;
+    std::size_t write_now(asio::const_buffer from, error_code& failure) noexcept override;
     asio::awaitable<std::size_t> write(asio::const_buffer from, error_code& failure) override;
     bool quiet() noexcept override;
     void close() noexcept override;

@@ -105,13 +105,20 @@ ETCDCOLL_DECL asio::awaitable<void> tcp_stream::connect(stream_target target, er
 }
 
 ETCDCOLL_DECL asio::awaitable<std::size_t> tcp_stream::read_some(asio::mutable_buffer into, error_code& failure) {
-    const auto size = co_await socket_.async_read_some(into, asio::redirect_error(asio::use_awaitable, failure));
-    co_return size;
+    return socket_.async_read_some(into, asio::redirect_error(asio::use_awaitable, failure));
+}
+
+ETCDCOLL_DECL std::size_t tcp_stream::write_now(asio::const_buffer from, error_code& failure) noexcept {
+    failure.clear();
+    if (closed_) return 0; // write() says so
+    const auto size = ::send(socket_.native_handle(), from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size >= 0) return static_cast<std::size_t>(size);
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) failure.assign(errno, asio::error::get_system_category());
+    return 0;
 }
 
 ETCDCOLL_DECL asio::awaitable<std::size_t> tcp_stream::write(asio::const_buffer from, error_code& failure) {
-    const auto size = co_await asio::async_write(socket_, from, asio::redirect_error(asio::use_awaitable, failure));
-    co_return size;
+    return asio::async_write(socket_, from, asio::redirect_error(asio::use_awaitable, failure));
 }
 
 ETCDCOLL_DECL bool tcp_stream::quiet() noexcept {

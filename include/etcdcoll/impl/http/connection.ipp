@@ -33,7 +33,8 @@ struct connection::state {
     state(asio::any_io_executor executor, std::shared_ptr<environment> system_, endpoint peer_, limits caps_,
           std::shared_ptr<traffic> counters_, const std::shared_ptr<const etcdcoll::detail::tls_context>& tls)
         : system(std::move(system_)), peer(std::move(peer_)), caps(caps_), counters(std::move(counters_)),
-          stream(system->make_stream(executor)), watchdog(system->make_timer(executor)), buffer(detail::first_buffer) {
+          stream(system->make_stream(executor)), watchdog(system->make_timer(executor)), buffer(detail::first_buffer),
+          common_head(" HTTP/1.1\r\nHost: " + peer.authority() + "\r\nContent-Type: application/json\r\n") {
         if (tls) stream = std::make_unique<etcdcoll::detail::tls_stream>(std::move(stream), tls);
     }
 
@@ -87,8 +88,7 @@ struct connection::state {
 
     void begin_request(std::string_view target, std::string_view headers, std::string_view body) {
         text.clear();
-        text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: ").append(peer.authority());
-        text.append("\r\nContent-Type: application/json\r\n").append(headers);
+        text.append("POST ").append(target).append(common_head).append(headers);
         text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n").append(body);
         ++counters->requests;
     }
@@ -98,8 +98,10 @@ struct connection::state {
     void skip_informational();
     void check_first_bytes();
     void end_of_stream();
-    asio::awaitable<bool> read_more();
-    asio::awaitable<void> send(std::string_view text);
+    asio::mutable_buffer room();
+    void take(std::size_t size, const error_code& code);
+    bool send_now(std::string_view& rest);
+    asio::awaitable<void> send(std::string_view rest, bool begun);
 
     std::shared_ptr<environment> system;
     endpoint peer;
@@ -112,7 +114,8 @@ struct connection::state {
     std::size_t end = 0;
     std::optional<etcdcoll::detail::response_parser> parser;
     bool streaming = false;
-    int informational = 0; // replies before the one that counts
+    int informational = 0;         // replies before the one that counts
+    const std::string common_head; // what every request says behind its target
     std::string text; // the request being written; kept for its capacity
     time_point deadline = time_point::max();
     time_point armed_for;
@@ -171,8 +174,8 @@ ETCDCOLL_DECL void connection::state::end_of_stream() {
     if (parser->reply().status < 300) refuse("the reply does not say how long it is");
 }
 
-// False at the orderly end of the stream.
-ETCDCOLL_DECL asio::awaitable<bool> connection::state::read_more() {
+// Where the next bytes of the reply are read to.
+ETCDCOLL_DECL asio::mutable_buffer connection::state::room() {
     if (begin != 0) {
         std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(begin), buffer.begin() + static_cast<std::ptrdiff_t>(end),
                   buffer.begin());
@@ -181,24 +184,40 @@ ETCDCOLL_DECL asio::awaitable<bool> connection::state::read_more() {
     }
     if (end == buffer.size()) buffer.resize(std::min(std::max(detail::last_buffer, 2 * caps.header), 2 * buffer.size()));
     if (end == buffer.size()) refuse("not a reply of etcd: a line without an end");
-    error_code code;
-    const auto size =
-        co_await stream->read_some(asio::mutable_buffer(buffer.data() + end, buffer.size() - end), code);
-    if (code == asio::error::eof) co_return false;
+    return {buffer.data() + end, buffer.size() - end};
+}
+
+ETCDCOLL_DECL void connection::state::take(std::size_t size, const error_code& code) {
+    if (code == asio::error::eof) {
+        end_of_stream();
+        skip_informational();
+        return;
+    }
     if (code) fail(code, true, parser->got_some() ? "in the middle of the reply" : "waiting for the reply");
     counters->bytes_received += size;
     // A reader that fills its buffer is reading something long.
     const bool filled = end + size == buffer.size() && buffer.size() < detail::last_buffer;
     end += size;
     if (filled) buffer.resize(buffer.size() * 2);
-    co_return true;
+    feed();
+    skip_informational();
 }
 
-ETCDCOLL_DECL asio::awaitable<void> connection::state::send(std::string_view piece) {
+// True when something is left to send().
+ETCDCOLL_DECL bool connection::state::send_now(std::string_view& rest) {
     error_code code;
-    const auto size = co_await stream->write(asio::const_buffer(piece.data(), piece.size()), code);
+    const auto size = stream->write_now(asio::const_buffer(rest.data(), rest.size()), code);
     counters->bytes_sent += size;
     if (code) fail(code, size != 0, "sending the request");
+    rest.remove_prefix(size);
+    return !rest.empty();
+}
+
+ETCDCOLL_DECL asio::awaitable<void> connection::state::send(std::string_view rest, bool begun) {
+    error_code code;
+    const auto size = co_await stream->write(asio::const_buffer(rest.data(), rest.size()), code);
+    counters->bytes_sent += size;
+    if (code) fail(code, begun || size != 0, "sending the request");
 }
 
 ETCDCOLL_DECL connection::connection(asio::any_io_executor executor, std::shared_ptr<environment> system, endpoint peer, limits caps,
@@ -239,13 +258,16 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
     s.expect_reply(false);
     // A cancellation between two awaits ends this coroutine without an I/O error, and leaves a reply to come.
     s.in_step = false;
-    co_await s.send(s.text);
+    std::string_view rest = s.text;
+    const bool more = s.send_now(rest);
+    const bool begun = rest.size() != s.text.size();
+    if (more) co_await s.send(rest, begun);
 
     while (!s.parser->is_done()) {
-        const bool more = co_await s.read_more();
-        if (!more) s.end_of_stream();
-        if (more) s.feed();
-        s.skip_informational();
+        error_code code;
+        const auto room = s.room();
+        const auto size = co_await s.stream->read_some(room, code);
+        s.take(size, code);
     }
     s.clear_deadline();
     s.in_step = true;
@@ -259,14 +281,13 @@ ETCDCOLL_DECL asio::awaitable<void> connection::begin_stream(std::string_view ta
     auto& s = *state_;
     s.set_deadline(deadline);
     s.text.clear();
-    s.text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: ").append(s.peer.authority());
-    s.text.append("\r\nContent-Type: application/json\r\nConnection: close\r\n").append(headers);
+    s.text.append("POST ").append(target).append(s.common_head).append("Connection: close\r\n").append(headers);
     s.text.append("Transfer-Encoding: chunked\r\n\r\n");
     ++s.counters->requests;
     s.in_step = false;
     s.expect_reply(true);
     detail::append_chunk(s.text, first);
-    co_await s.send(s.text);
+    co_await s.send(s.text, false);
     s.clear_deadline();
 }
 
@@ -277,7 +298,7 @@ ETCDCOLL_DECL asio::awaitable<void> connection::begin_reply(std::string_view tar
     s.begin_request(target, headers, body);
     s.in_step = false;
     s.expect_reply(true);
-    co_await s.send(s.text);
+    co_await s.send(s.text, false);
     s.clear_deadline();
 }
 
@@ -286,7 +307,7 @@ ETCDCOLL_DECL asio::awaitable<void> connection::send_piece(std::string_view piec
     s.set_deadline(deadline);
     s.text.clear();
     detail::append_chunk(s.text, piece);
-    co_await s.send(s.text);
+    co_await s.send(s.text, false);
     s.clear_deadline();
 }
 
@@ -296,10 +317,10 @@ ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece(time_poin
     if (limited) s.set_deadline(deadline);
     s.parser->reply().body.clear();
     while (s.parser->reply().body.empty() && !s.parser->is_done()) {
-        const bool more = co_await s.read_more();
-        if (!more) s.end_of_stream();
-        if (more) s.feed();
-        s.skip_informational();
+        error_code code;
+        const auto room = s.room();
+        const auto size = co_await s.stream->read_some(room, code);
+        s.take(size, code);
     }
     if (limited) s.clear_deadline();
     if (s.parser->is_done() && s.parser->reply().body.empty()) s.shut();

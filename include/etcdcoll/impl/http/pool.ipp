@@ -69,7 +69,7 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
         next->notify_all(); // the place stays taken: it is the waiter's now
     }
 
-    asio::awaitable<void> take(std::size_t index, time_point deadline);
+    asio::awaitable<void> wait_turn(std::size_t index, time_point deadline);
 
     std::unique_ptr<connection> take_idle(member& m) {
         while (!m.idle.empty()) {
@@ -90,12 +90,8 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
     bool closed = false;
 };
 
-ETCDCOLL_DECL asio::awaitable<void> pool::state::take(std::size_t index, time_point deadline) {
+ETCDCOLL_DECL asio::awaitable<void> pool::state::wait_turn(std::size_t index, time_point deadline) {
     auto& m = members[index];
-    if (m.taken < bound) {
-        ++m.taken;
-        co_return;
-    }
     turn mine(*this, m);
     mine.used = co_await mine.given.wait_until(deadline);
     if (mine.used) co_return;
@@ -138,10 +134,14 @@ ETCDCOLL_DECL asio::awaitable<reply> pool::exchange(std::size_t index, std::stri
                                                     std::string_view body, time_point deadline, duration connect_limit) {
     auto self = state_;
     if (self->closed) throw failure(errc::closed, false, "the client is closed");
-    co_await self->take(index, deadline);
+    auto& m = self->members[index];
+    if (m.taken < self->bound) {
+        ++m.taken;
+    } else {
+        co_await self->wait_turn(index, deadline);
+    }
     state::place mine(self, index);
     if (self->closed) throw failure(errc::closed, false, "the client is closed");
-    auto& m = self->members[index];
     mine.link = self->take_idle(m);
     const bool fresh = !mine.link;
     if (fresh) mine.link = self->make(m.peer);
