@@ -69,7 +69,8 @@ asio::awaitable<void> learner_comes_and_goes(std::string endpoint, std::string o
     CHECK(removed.members.size() == 1);
     const auto gone = co_await ending_of(c.member_remove(added.member.id));
     CHECK(gone.reason == errc::not_found);
-    const auto stranger = co_await ending_of(c.member_update(member_id{12345}, first));
+    const member_id unknown{12345};
+    const auto stranger = co_await ending_of(c.member_update(unknown, first));
     CHECK(stranger.reason == errc::not_found);
     const auto nonsense = co_await ending_of(c.member_add(no_url));
     CHECK(nonsense.reason == errc::refused);
@@ -85,9 +86,10 @@ asio::awaitable<void> removed_member(etcd_cluster* servers) {
     etcd::maintenance m(to_leader);
     const auto gone = co_await m.status(servers->member(follower).endpoint());
     // The leader may not have counted itself connected to the others long enough: refused for now, so it is asked again.
-    const auto removed = co_await c.member_remove(member_id{gone.header.member_id});
+    const member_id leaves{gone.header.member_id};
+    const auto removed = co_await c.member_remove(leaves);
     CHECK(removed.members.size() == 2);
-    CHECK(named(removed.members, member_id{gone.header.member_id}) == nullptr);
+    CHECK(named(removed.members, leaves) == nullptr);
     const auto still = co_await to_leader.put("k", "v");
     CHECK(still.header.revision.value > 0);
     const auto list = co_await c.member_list();

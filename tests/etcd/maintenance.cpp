@@ -115,7 +115,9 @@ asio::awaitable<void> full_database(std::string endpoint) {
     etcd::maintenance m(c);
     const std::string big(1'000'000, 'x');
     ending full;
-    for (int i = 0; i < 20 && full.reason == errc{}; ++i) full = co_await ending_of(c.put("big", big));
+    for (int i = 0; i < 20 && full.reason == errc{}; ++i) {
+        full = co_await ending_of(c.put("big", big));
+    }
     CHECK(full.reason == errc::no_space);
     const auto raised = co_await m.alarm_list();
     REQUIRE(raised.alarms.size() == 1);

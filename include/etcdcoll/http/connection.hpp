@@ -85,8 +85,9 @@ public:
     asio::awaitable<void> send_piece(std::string_view piece, time_point deadline);
     /// Sends a whole request whose reply is a stream.
     asio::awaitable<void> begin_reply(std::string_view target, std::string_view headers, std::string_view body, time_point deadline);
-    /// Waits for the next bytes of the reply's body and returns them; empty at its complete end. Valid until the next call. Without a
-    /// deadline, `close()` ends it; a stream that is written to at the same time takes none here.
+    /// Waits for the next bytes of the reply's body and returns them; empty at its complete end. A refusal (a status of 300 and above) comes
+    /// as one piece, 64 KiB of it at least. Valid until the next call. Without a deadline, `close()` ends it; a stream that is written to at
+    /// the same time takes none here.
     asio::awaitable<std::string_view> read_piece(time_point deadline = time_point::max());
     /// Of the stream's reply; 0 before its header has come.
     int stream_status() const noexcept;

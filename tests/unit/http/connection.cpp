@@ -246,6 +246,31 @@ asio::awaitable<void> stream_on(std::uint16_t port, std::string* into) {
     CHECK(!link.reusable());
 }
 
+// The first piece with its status, and whether it was the last.
+asio::awaitable<void> first_piece_on(std::uint16_t port, std::string* into) {
+    const auto executor = co_await asio::this_coro::executor;
+    http::connection link(executor, environment::system(), at_port(port), {}, std::make_shared<http::traffic>());
+    try {
+        co_await link.open(in(1s));
+        co_await link.begin_stream("/v3/watch", "X: y\r\n", "{}", in(1s));
+        const auto piece = co_await link.read_piece();
+        *into = std::to_string(link.stream_status()) + " " + std::string(piece);
+        if (piece.size() > 1000) co_return;
+        const auto next = co_await link.read_piece();
+        *into += next.empty() ? "|end" : "|more";
+    } catch (const http::failure& failure) {
+        *into += "|" + describe(failure);
+    }
+}
+
+std::string refused(fault_rule rule) {
+    fault_proxy proxy;
+    proxy.add(std::move(rule));
+    std::string into;
+    test::run(first_piece_on(proxy.port(), &into), 10s);
+    return into;
+}
+
 std::string streamed(fault_rule rule) {
     fault_proxy proxy;
     proxy.add(std::move(rule));
@@ -274,4 +299,20 @@ TEST_CASE("connection: a stream may begin with informational replies, but not wi
     CHECK(streamed(fault_rule().reply_with(one + one + text).split_response(1)) == "abc|end");
     CHECK(streamed(fault_rule().reply_with("").then_endlessly(one)) == "|bad reply: status 103");
     CHECK(streamed(fault_rule().reply_with("HTTP/1.1 101 Switching Protocols\r\n\r\n")) == "|bad reply: status 101");
+}
+
+TEST_CASE("connection: a refusal in place of a stream comes as one piece") {
+    const std::string sized = "HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\nrefusal";
+    const std::string in_chunks = "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nref\r\n4\r\nusal\r\n0\r\n\r\n";
+    const std::string until_end = "HTTP/1.1 403 Forbidden\r\n\r\nrefusal";
+    for (const auto& text : {sized, in_chunks, until_end}) {
+        INFO(text);
+        CHECK(refused(fault_rule().reply_with(text, after_reply::fin)) == "403 refusal|end");
+        CHECK(refused(fault_rule().reply_with(text, after_reply::fin).split_response(1)) == "403 refusal|end");
+    }
+    CHECK(refused(fault_rule().reply_with("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) == "403 |end");
+    CHECK(refused(fault_rule().reply_with(sized.substr(0, sized.size() - 1), after_reply::fin)).find("|connection failed") != std::string::npos);
+    const auto endless = refused(fault_rule().reply_with("HTTP/1.1 403 Forbidden\r\n\r\n").then_endlessly(std::string(4096, 'x')));
+    CHECK(endless.size() > 64 * 1024);
+    CHECK(endless.size() < 512 * 1024);
 }

@@ -17,6 +17,7 @@ namespace detail {
 inline constexpr std::size_t first_buffer = 16 * 1024;
 inline constexpr std::size_t last_buffer = 256 * 1024;
 inline constexpr int informational_limit = 8;
+inline constexpr std::size_t longest_refusal = 64 * 1024;
 
 ETCDCOLL_DECL void append_chunk(std::string& text, std::string_view piece) {
     constexpr char digits[] = "0123456789abcdef";
@@ -96,6 +97,7 @@ struct connection::state {
     void expect_reply(bool of_stream);
     void feed();
     void skip_informational();
+    bool reads_refusal() const;
     void check_first_bytes();
     void end_of_stream();
     asio::mutable_buffer room();
@@ -163,6 +165,11 @@ ETCDCOLL_DECL void connection::state::skip_informational() {
         parser.emplace(caps, streaming);
         feed();
     }
+}
+
+// In place of a stream: half of its text would be judged as something else.
+ETCDCOLL_DECL bool connection::state::reads_refusal() const {
+    return parser->is_header_done() && parser->reply().status >= 300 && parser->reply().body.size() < std::min(detail::longest_refusal, caps.body);
 }
 
 ETCDCOLL_DECL void connection::state::end_of_stream() {
@@ -316,7 +323,7 @@ ETCDCOLL_DECL asio::awaitable<std::string_view> connection::read_piece(time_poin
     const bool limited = deadline != time_point::max();
     if (limited) s.set_deadline(deadline);
     s.parser->reply().body.clear();
-    while (s.parser->reply().body.empty() && !s.parser->is_done()) {
+    while ((s.parser->reply().body.empty() || s.reads_refusal()) && !s.parser->is_done()) {
         error_code code;
         const auto room = s.room();
         const auto size = co_await s.stream->read_some(room, code);
