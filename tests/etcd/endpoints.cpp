@@ -1,5 +1,6 @@
 // Lists of endpoints: dead ones, names, IPv6, and members that come and go.
 #include "support.hpp"
+#include "versions.hpp"
 
 #include <support/deaf_listener.hpp>
 #include <support/etcd_cluster.hpp>
@@ -255,11 +256,6 @@ std::string free_url() {
     return local_etcd(options).endpoint();
 }
 
-bool at_least_3_5() {
-    const auto version = command::etcd_version();
-    return version.rfind("3.4.", 0) != 0;
-}
-
 } // namespace
 
 TEST_CASE("endpoints: two of three that refuse cost the first call less than a second") {
@@ -324,7 +320,7 @@ TEST_CASE("endpoints: lists may have schemes, blanks and slashes") {
 }
 
 TEST_CASE("endpoints: a port that speaks HTTP/2 only is named with what to use instead, and left for another") {
-    if (!at_least_3_5()) SKIP("etcd " + command::etcd_version() + " has no --listen-client-http-urls; set ETCDCOLL_ETCD to a newer one");
+    if (!etcd_is_at_least(5)) SKIP("etcd " + command::etcd_version() + " has no --listen-client-http-urls; set ETCDCOLL_ETCD to a newer one");
     const auto http_url = free_url();
     local_etcd_options options;
     options.arguments.push_back("--listen-client-http-urls=" + http_url);

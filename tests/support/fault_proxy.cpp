@@ -190,6 +190,10 @@ void fault_proxy::pass_through() {
     engine_->call([&] { engine_->set_gate(false); });
 }
 
+void fault_proxy::whole_requests() {
+    engine_->call([&] { engine_->core().whole_requests = true; });
+}
+
 void fault_proxy::cut_all(close_how how) {
     engine_->call([&] { engine_->cut_all(how); });
 }

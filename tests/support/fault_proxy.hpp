@@ -67,6 +67,9 @@ public:
     void black_hole();
     /// Ends black_hole(): what came meanwhile goes on.
     void pass_through();
+    /// From now on, a request goes on only when all of it has come, as through a reverse proxy that buffers: one that is left open never does.
+    /// It is counted then, and not before; replies go on as they come.
+    void whole_requests();
     /// Ends all connections that there are now, on both sides.
     void cut_all(close_how how);
 

@@ -67,6 +67,7 @@ void proxy_connection::read_client() {
 
 void proxy_connection::client_ended(error_code ec) {
     if (ec != asio::error::eof) return cut(close_how::rst, close_how::rst);
+    if (held_back()) from_client_.clear(); // nobody has the rest of it
     if (!current_) to_server_.begin({});
     if (current_ && current_->plan.reply) from_client_.clear();
     to_server_.send(std::exchange(from_client_, {}), [this, self = shared_from_this()](outcome result) {
@@ -82,12 +83,15 @@ void proxy_connection::process_requests() {
         opaque_ = request_framer_.where() == http_framer::stage::not_http;
     }
     if (opaque_) return forward_raw(to_server_, from_client_, &proxy_connection::read_client);
+    if (held_back()) return read_client();
     if (!current_) {
         if (!request_can_be_matched()) return read_client();
         open_exchange();
     }
     forward_request();
 }
+
+bool proxy_connection::held_back() const { return core_.whole_requests && !current_ && !opaque_ && !request_framer_.complete(); }
 
 bool proxy_connection::request_can_be_matched() {
     if (request_framer_.where() == http_framer::stage::head) return false;

@@ -29,6 +29,7 @@ struct proxy_core {
     rule_book rules;
     traffic_ledger ledger;
     bool gate_closed = false;
+    bool whole_requests = false; // pass on a request only when all of it has come
     std::set<std::shared_ptr<proxy_connection>> connections;
 };
 
@@ -62,6 +63,7 @@ private:
     void read_client();
     void client_ended(boost::system::error_code ec);
     void process_requests();
+    bool held_back() const;
     bool request_can_be_matched();
     void open_exchange();
     void forward_request();

@@ -147,6 +147,26 @@ TEST_CASE("fault_proxy: a predicate sees a request whole that comes in pieces") 
     CHECK(f.server.ended(0) == request);
 }
 
+TEST_CASE("fault_proxy: as one that buffers, passes on requests that are whole, and nothing of others") {
+    fixture f;
+    f.proxy.whole_requests();
+    const auto whole = f.connect();
+    for (const char byte : request) whole->send(std::string_view{&byte, 1});
+    std::string reply;
+    while (reply.size() < response.size()) REQUIRE(whole->receive(reply) == ending::open);
+    CHECK(reply == response);
+    CHECK(f.proxy.requests() == 1);
+
+    const auto open = f.connect();
+    open->send("POST /v3/watch HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
+    open->shut(SHUT_WR);
+    std::string nothing;
+    CHECK(open->receive_all(nothing) == ending::eof);
+    CHECK(nothing.empty());
+    CHECK(f.server.ended(1).empty());
+    CHECK(f.proxy.requests() == 1);
+}
+
 TEST_CASE("fault_proxy: counts requests one by one that come in one piece, and keeps their replies in order") {
     fixture f;
     f.proxy.add(fault_rule{}.skip(1).reply_with("(made up)"));

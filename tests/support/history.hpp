@@ -1,0 +1,70 @@
+#pragma once
+// What watches bring, checked as it comes and against the server's whole history.
+
+#include <etcdcoll/etcd/client.hpp>
+#include <etcdcoll/impl/condition.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace etcdcoll::test {
+
+/// One change of one key.
+struct change {
+    change(std::int64_t revision_, bool erased_, std::string key_, std::string value_)
+        : revision(revision_), erased(erased_), key(std::move(key_)), value(std::move(value_)) {}
+    std::int64_t revision;
+    bool erased;
+    std::string key;
+    std::string value;
+    bool operator==(const change&) const = default;
+    /// "7 put a=b", "8 erase a"; long values are cut.
+    std::string text() const;
+};
+
+/// The changes that one watch has brought.
+class change_log {
+public:
+    void add(const etcd::watch_response& response);
+    const std::vector<change>& all() const noexcept { return all_; }
+    /// The newest revision; 0 without any.
+    std::int64_t last() const noexcept { return all_.empty() ? 0 : all_.back().revision; }
+    /// The first promise that a watch broke: a revision out of order, again, or in two responses. Empty: none.
+    const std::string& fault() const noexcept { return fault_; }
+
+private:
+    std::vector<change> all_;
+    std::string fault_;
+};
+
+/// Where `seen` first differs from what `history` has from revision `from` to `to`; empty: nowhere.
+std::string difference(const std::vector<change>& seen, const std::vector<change>& history, std::int64_t from, std::int64_t to);
+
+/// Reads a watch until it has brought revision `end`.
+asio::awaitable<void> read_until(etcd::watch* from, change_log* into, std::int64_t end);
+
+/// Writes a last key below `prefix` and returns its revision: a watch that has brought it has brought all.
+asio::awaitable<std::int64_t> put_end(client c, std::string prefix);
+
+/// All changes below `prefix` up to a revision that is one of them, read from the beginning.
+asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, std::int64_t end);
+
+/// Coroutines that run beside the test's own, which has to join() them.
+class crowd {
+public:
+    explicit crowd(asio::any_io_executor executor) : executor_(executor), done_(executor, environment::system()) {}
+    void add(asio::awaitable<void> member);
+    int running() const noexcept { return running_; }
+    /// Returns when all have ended; rethrows what the first that failed has thrown.
+    asio::awaitable<void> join();
+
+private:
+    asio::any_io_executor executor_;
+    detail::condition done_;
+    int running_ = 0;
+    std::exception_ptr failure_;
+};
+
+} // namespace etcdcoll::test
