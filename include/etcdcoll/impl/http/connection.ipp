@@ -97,7 +97,7 @@ struct connection::state {
     void expect_reply(bool of_stream);
     void feed();
     void skip_informational();
-    bool reads_refusal() const;
+    bool reads_refusal();
     void check_first_bytes();
     void end_of_stream();
     asio::mutable_buffer room();
@@ -168,7 +168,7 @@ ETCDCOLL_DECL void connection::state::skip_informational() {
 }
 
 // In place of a stream: half of its text would be judged as something else.
-ETCDCOLL_DECL bool connection::state::reads_refusal() const {
+ETCDCOLL_DECL bool connection::state::reads_refusal() {
     return parser->is_header_done() && parser->reply().status >= 300 && parser->reply().body.size() < std::min(detail::longest_refusal, caps.body);
 }
 
