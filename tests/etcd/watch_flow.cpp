@@ -6,7 +6,6 @@
 #include <support/history.hpp>
 #include <support/quick_environment.hpp>
 
-
 #include <algorithm>
 #include <random>
 #include <vector>
