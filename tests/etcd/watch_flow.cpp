@@ -90,7 +90,8 @@ asio::awaitable<void> progress_of_a_quiet_store(local_etcd* etcd) {
     client c(executor, quiet(etcd->endpoint()));
     const auto at = co_await newest(c);
     auto changes = c.watch(below("k", at + 1));
-    const auto reached = co_await changes.progress(revision{at}, 2s);
+    const revision now{at};
+    const auto reached = co_await changes.progress(now, 2s);
     CHECK(reached.value == at);
     auto waiting = changes.progress(revision{at + 1}, 300ms); // nobody writes it
     const auto end = co_await ending_of(std::move(waiting));
@@ -290,7 +291,8 @@ asio::awaitable<void> stopped_across_compaction(std::string p) {
     std::int64_t end = 0;
     co_await fill(c, direct, p, start + 1, &end);
     const auto history = co_await history_of(direct, p, start + 1, end);
-    const auto compacted = co_await direct.compact(revision{end});
+    const revision last{end};
+    const auto compacted = co_await direct.compact(last);
     CHECK(compacted.header.revision.value > 0);
     change_log log;
     ending over;

@@ -17,7 +17,8 @@ enum class attempt_outcome {
 };
 
 enum class repeatability {
-    repeatable, ///< a read, or a write whose repetition is the same to the caller
+    repeatable, ///< a read
+    idempotent, ///< a write whose repetition is the same to the caller; its fate still has to be told
     guarded,    ///< a transaction that executes once however often it is sent; its fate still has to be told
     once,       ///< a write that must not be executed twice
 };
@@ -62,6 +63,8 @@ public:
     }
 
     int attempts() const noexcept { return attempts_; }
+    /// An attempt may have been executed, and it matters.
+    bool fate_unknown() const noexcept { return fate_unknown_; }
 
 private:
     // Each endpoint is tried once without a pause; from then on the pause doubles, with jitter over its upper half.

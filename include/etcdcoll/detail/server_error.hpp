@@ -30,6 +30,7 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         if (says("etcdserver: requested lease not found")) return {errc::not_found, attempt_outcome::final};
         if (says("etcdserver: permission denied")) return {errc::permission_denied, attempt_outcome::final};
         if (says("etcdserver: user name is empty") || says("etcdserver: invalid auth token")) return {errc::unauthenticated, attempt_outcome::final, true};
+        if (says("raft proposal dropped")) return {errc::unavailable, attempt_outcome::rejected}; // while the leader hands over
         return {errc::refused, attempt_outcome::final};
     case 3:
         if (says("request is too large")) return {errc::too_large, attempt_outcome::final};
@@ -55,6 +56,7 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         return {errc::refused, attempt_outcome::final};
     case 12: return {errc::unsupported, attempt_outcome::final};
     case 14:
+        if (says("rpc not supported for learner")) return {errc::unavailable, attempt_outcome::rejected};
         if (says("unhealthy cluster")) return {errc::unavailable, attempt_outcome::rejected}; // a change of members, refused for now
         return {errc::unavailable, attempt_outcome::unknown}; // "request timed out", "leader changed": it may be applied all the same
     case 16: return {errc::unauthenticated, attempt_outcome::final, true};
@@ -62,6 +64,7 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
     }
     if (common_name_refused(message)) return {errc::unauthenticated, attempt_outcome::final};
     if (http_status == 401) return {errc::unauthenticated, attempt_outcome::final, true};
+    if (http_status == 413) return {errc::too_large, attempt_outcome::final}; // of a proxy in between
     if (http_status == 404 || http_status == 405 || http_status == 501) return {errc::unsupported, attempt_outcome::final};
     if (http_status >= 500) return {errc::unavailable, attempt_outcome::unknown}; // of a proxy in between
     return {code == 0 ? errc::bad_reply : errc::refused, code == 0 ? attempt_outcome::unknown : attempt_outcome::final};

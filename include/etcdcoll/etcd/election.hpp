@@ -12,6 +12,10 @@ namespace etcdcoll::etcd {
 /// Proves one leadership: proclaim() and resign() need it, and a transaction that only the leader may do compares
 /// `create_revision(key) == rev`.
 struct leader_key {
+    leader_key() = default;
+    leader_key(std::string name_, std::string key_, revision rev_, lease_id lease_)
+        : name(std::move(name_)), key(std::move(key_)), rev(rev_), lease(lease_) {}
+
     std::string name; ///< of the election
     std::string key;  ///< "<name>/<lease in hex>"
     revision rev;     ///< that created `key`

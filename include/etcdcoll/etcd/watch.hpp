@@ -5,6 +5,7 @@
 #include <etcdcoll/etcd/types.hpp>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace etcdcoll::detail {
@@ -28,7 +29,7 @@ struct watch_request {
 
 /// The changes of one or more revisions, complete: all events of a revision are in one response.
 struct watch_response {
-    response_header header;
+    response_header header; ///< its revision is the store's, which may be ahead of the events while history is read: they carry their own
     std::vector<event> events;
 };
 
@@ -50,16 +51,19 @@ public:
     ///
     /// Errors:  compacted (the start, or what was missed while disconnected or too slow, is gone: `context().compact_revision` says where history
     ///          begins now; read the range again and watch from there), permission_denied, unauthenticated, refused, closed.
-    /// Cancel:  terminal; the watch stays usable.
+    /// Cancel:  terminal; the watch stays usable. A cancellation that comes in the moment of completion, as of `next() || timer`, may lose
+    ///          what was taken: where time is the matter, next_within() loses nothing.
     /// Cost:    one event a change; nothing while nothing changes, but for a probe of the stream every 1.5 s a client.
     asio::awaitable<watch_response> next();
+    /// As next(); nothing when `timeout` passes first.
+    asio::awaitable<std::optional<watch_response>> next_within(duration timeout);
 
     /// Returns a revision of the store, not older than `at_least`, up to which every event of this watch can be taken with next() without
     /// waiting, or has been. So what was written at `at_least` has been seen when next() has nothing more, and a range that does not change
     /// can be told from a stream that lags.
     ///
-    /// Errors:  as next(); timed_out after `timeout`; invalid_argument for a revision below 0. etcd before 3.4.25 and 3.5.8 may answer too
-    ///          early for a watch that is still reading history.
+    /// Errors:  as next(); timed_out after `timeout`; invalid_argument for a revision below 0; unsupported behind a proxy that passes on whole
+    ///          requests only. etcd before 3.4.25 and 3.5.8 may answer too early for a watch that is still reading history.
     /// Cancel:  terminal; the watch stays usable.
     /// Cost:    one message each way on the stream, again every 1.5 s.
     asio::awaitable<revision> progress(revision at_least = {}, duration timeout = std::chrono::seconds(8));

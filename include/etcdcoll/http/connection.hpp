@@ -68,10 +68,12 @@ public:
     asio::awaitable<void> open(time_point deadline);
 
     /// POSTs `body` to `target` and returns the whole reply. `headers` are complete lines, each ended by CR LF. The request is one write.
+    /// While the reply comes, each pause in it may last as long as `deadline` was away in the beginning, until `last`.
     ///
-    /// Errors:  failure (connection_failed, timed_out, bad_reply); errc::cancelled.
+    /// Errors:  failure (connection_failed, timed_out, bad_reply, too_large for a reply beyond the limit); errc::cancelled.
     /// Cancel:  terminal; the server may execute the request, or may have.
-    asio::awaitable<reply> exchange(std::string_view target, std::string_view headers, std::string_view body, time_point deadline);
+    asio::awaitable<reply> exchange(std::string_view target, std::string_view headers, std::string_view body, time_point deadline,
+                                    time_point last = time_point::min());
 
     /// True when the last exchange left it fit for another and the peer has been silent since.
     bool reusable() noexcept;

@@ -23,18 +23,20 @@ public:
     const traffic& counters() const noexcept;
 
     /// As connection::exchange(), over a kept connection to endpoint `index`, else a new one (connecting takes `connect_limit` at most).
-    /// While all connections are busy it waits its turn.
+    /// While all connections are busy it waits its turn, until `last`; from then on, `limit` counts.
     ///
     /// Errors:  failure; errc::cancelled; errc::closed.
     asio::awaitable<reply> exchange(std::size_t index, std::string_view target, std::string_view headers, std::string_view body,
-                                    time_point deadline, duration connect_limit);
+                                    duration limit, time_point last, duration connect_limit);
 
     /// A connection of its own for what waits on the server. Not counted in the bound, never reused.
-    asio::awaitable<std::unique_ptr<connection>> open(std::size_t index, time_point deadline);
+    asio::awaitable<std::shared_ptr<connection>> open(std::size_t index, time_point deadline);
     /// Closes idle connections to endpoint `index`.
     void forget(std::size_t index) noexcept;
+    /// Ends what waits its turn at endpoint `index`, with a failure that says that nothing was sent.
+    void turn_away(std::size_t index) noexcept;
 
-    /// Ends every exchange with a failure and refuses new ones.
+    /// Ends every exchange with a failure, also on connections of their own, and refuses new ones.
     void close() noexcept;
 
 private:

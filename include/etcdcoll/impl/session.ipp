@@ -117,7 +117,9 @@ ETCDCOLL_DECL session& session::operator=(session&& other) noexcept {
 }
 
 ETCDCOLL_DECL session::~session() {
-    if (state_) asio::post(state_->core().strand(), [state = state_] { state->stop(); });
+    if (!state_) return;
+    const auto strand = state_->core().strand();
+    asio::post(strand, [state = std::move(state_)] { state->stop(); }); // not the last to hold it: that is on the strand
 }
 
 ETCDCOLL_DECL asio::awaitable<session> session::open(etcd::client client, std::chrono::seconds ttl) {

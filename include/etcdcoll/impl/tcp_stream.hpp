@@ -31,6 +31,7 @@ private:
 
     static void start_lookup(const std::shared_ptr<lookup>& pending, const stream_target& target);
     asio::awaitable<endpoints> resolve(stream_target target, error_code& failure);
+    void keep_alive() noexcept;
     asio::awaitable<void> connect_one(asio::ip::tcp::endpoint address, bool last, error_code& failure);
 
     asio::ip::tcp::socket socket_;

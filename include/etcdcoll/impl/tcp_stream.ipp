@@ -9,12 +9,15 @@
 #include <string>
 
 #include <cerrno>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace etcdcoll::detail {
 
 // How long one address of several may take before the next one is tried.
-inline constexpr std::chrono::milliseconds address_limit{400};
+inline constexpr std::chrono::milliseconds address_limit{200};
 
 struct tcp_stream::lookup {
     explicit lookup(const asio::any_io_executor& executor) : resolver(executor), done(executor, time_point::max()) {}
@@ -64,9 +67,19 @@ ETCDCOLL_DECL asio::awaitable<tcp_stream::endpoints> tcp_stream::resolve(stream_
     co_return std::move(pending->found);
 }
 
+// Who waits for an answer that may take minutes learns within a quarter of one that the other host is gone.
+ETCDCOLL_DECL void tcp_stream::keep_alive() noexcept {
+    const auto set = [this](int level, int name, int value) { ::setsockopt(socket_.native_handle(), level, name, &value, sizeof value); };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 5);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
 ETCDCOLL_DECL asio::awaitable<void> tcp_stream::connect_one(asio::ip::tcp::endpoint address, bool last, error_code& failure) {
     socket_.open(address.protocol(), failure);
     if (failure) co_return;
+    ::fcntl(socket_.native_handle(), F_SETFD, FD_CLOEXEC);
     asio::steady_timer limit(socket_.get_executor());
     auto late = std::make_shared<bool>(false);
     if (!last) {
@@ -94,6 +107,7 @@ ETCDCOLL_DECL asio::awaitable<void> tcp_stream::connect(stream_target target, er
         if (!failure && !closed_) {
             error_code ignored;
             socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+            keep_alive();
             co_return;
         }
         if (!closed_) {

@@ -126,6 +126,7 @@ ETCDCOLL_DECL tls_context::tls_context(const tls_options& options) : state_(std:
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return 0; }); // instead of a question on the terminal
     SSL_CTX_set_verify(context, options.insecure_skip_verify() ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
     const unsigned char http[] = "\x08http/1.1"; // and not h2, which the gateway would choose
     SSL_CTX_set_alpn_protos(context, http, sizeof http - 1);
@@ -141,7 +142,7 @@ ETCDCOLL_DECL tls_context::tls_context(const tls_options& options) : state_(std:
         if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file().c_str()) != 1)
             refuse("cannot read the client certificate", options.certificate_file());
         if (SSL_CTX_use_PrivateKey_file(context, options.key_file().c_str(), SSL_FILETYPE_PEM) != 1)
-            refuse("cannot use the key", options.key_file());
+            refuse("cannot use the key (one that is encrypted cannot be)", options.key_file());
         state_->has_certificate = true;
     }
     state_->server_name = options.server_name();
@@ -291,6 +292,7 @@ ETCDCOLL_DECL error_code tls_stream::begin(const std::string& host) {
     SSL_set_app_data(ssl, &s);
     const auto& own = *context_->state_;
     s.name = own.server_name.empty() ? host.substr(0, host.find('%')) : own.server_name;
+    if (s.name.size() > 1 && s.name.ends_with('.')) s.name.pop_back();
     error_code literal;
     asio::ip::make_address(s.name, literal);
     const bool named = literal.failed();
@@ -298,6 +300,7 @@ ETCDCOLL_DECL error_code tls_stream::begin(const std::string& host) {
     bool good = !named || SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, s.name.data()) == 1;
     if (!own.insecure) {
         SSL_set_verify(ssl, SSL_VERIFY_PEER, &state::verify);
+        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
         good = good && (named ? SSL_set1_host(ssl, s.name.c_str()) : X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), s.name.c_str())) == 1;
     }
     if (good) return {};

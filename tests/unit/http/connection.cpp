@@ -102,7 +102,8 @@ TEST_CASE("connection: refuses lengths that cannot be, or contradict each other"
     for (const auto* fields : bad) {
         const auto reply = answered("HTTP/1.1 200 OK\r\n" + std::string(fields) + "\r\n\r\n{}", after_reply::fin);
         INFO(fields << " -> " << reply.result);
-        CHECK_THAT(reply.result, StartsWith("bad reply: "));
+        const bool large = std::string_view(fields) == "Content-Length: 9223372036854775808"; // a number, all the same
+        CHECK_THAT(reply.result, StartsWith(large ? "too large: " : "bad reply: "));
         CHECK(!reply.reusable);
     }
 }
@@ -121,11 +122,11 @@ TEST_CASE("connection: holds no more of a peer's header and body than it is told
     caps.body = 1000;
     const std::string big(1001, 'x');
     CHECK(answered(ok(big.substr(1)), after_reply::keep_open, caps).result.size() == 1004);
-    CHECK_THAT(answered(ok(big), after_reply::keep_open, caps).result, StartsWith("bad reply: "));
-    CHECK_THAT(answered("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("bad reply: "));
+    CHECK_THAT(answered(ok(big), after_reply::keep_open, caps).result, StartsWith("too large: the reply is larger than"));
+    CHECK_THAT(answered("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("too large: the reply is larger than"));
 
     const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    CHECK_THAT(answered(head + "3e9\r\n" + big + "\r\n0\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("bad reply: "));
+    CHECK_THAT(answered(head + "3e9\r\n" + big + "\r\n0\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("too large: the reply is larger than"));
     std::string many = head;
     for (int i = 0; i < 101; ++i) many += "a\r\n0123456789\r\n";
     CHECK_THAT(answered(many + "0\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("bad reply: "));

@@ -21,8 +21,8 @@ namespace {
 
 asio::awaitable<void> ask(http::pool* through, std::string target, duration limit, std::vector<std::string>* log) {
     try {
-        const auto deadline = in(limit);
-        const auto reply = co_await through->exchange(0, target, "", "{}", deadline, 1s);
+        const auto last = in(limit);
+        const auto reply = co_await through->exchange(0, target, "", "{}", limit, last, 1s);
         log->push_back(target + " " + reply.body);
     } catch (const http::failure& failure) {
         log->push_back(target + " " + describe(failure));
@@ -94,6 +94,47 @@ TEST_CASE("pool: never has more connections than its bound, and serves those who
         const auto place = std::stoi(log[static_cast<std::size_t>(i)].path.substr(1));
         CHECK(std::abs(place - i) <= 1);
     }
+}
+
+TEST_CASE("pool: who waits for a connection can be turned away, and nothing was sent; the connection goes to who comes next") {
+    fixture f(1);
+    f.proxy.add(fault_rule("/slow").reply_with(ok("slow")).stall_response());
+    f.proxy.add(fault_rule("/c").reply_with(ok("c")));
+    f.start("/slow");
+    f.run_until_stalled(1);
+    f.start("/a");
+    f.start("/b");
+    f.io.poll();
+    f.pool->turn_away(0);
+    f.run_until_logged(2);
+    CHECK(f.log[0] == "/a connection failed: the endpoint failed while this waited for a connection [not sent]");
+    CHECK(f.log[1] == "/b connection failed: the endpoint failed while this waited for a connection [not sent]");
+    f.start("/c");
+    f.proxy.release();
+    f.run_until_logged(4);
+    CHECK(f.log[2] == "/slow slow");
+    CHECK(f.log[3] == "/c c");
+    CHECK(f.proxy.totals().connections == 1);
+}
+
+TEST_CASE("pool: closing it ends what waits on a connection of its own") {
+    fixture f(1);
+    f.proxy.add(fault_rule("/wait").reply_with(ok("never")).stall_response());
+    bool ended = false;
+    const auto wait = [&]() -> asio::awaitable<void> {
+        const auto link = co_await f.pool->open(0, in(5s));
+        try {
+            const auto reply = co_await link->exchange("/wait", "", "{}", in(30s));
+            CHECK(reply.status == 0);
+        } catch (const http::failure& failure) {
+            CHECK(failure.reason() == errc::connection_failed);
+        }
+        ended = true;
+    };
+    asio::co_spawn(f.io, wait(), asio::detached);
+    f.run_until_stalled(1);
+    f.pool->close();
+    f.run_until([&] { return ended; });
 }
 
 TEST_CASE("pool: who waits for a connection gives up at its deadline, and nothing was sent") {

@@ -229,11 +229,17 @@ public:
         on_failure(error(errc::closed, "watch: cancelled"));
     }
 
-    asio::awaitable<watch_response> next() {
+    // True when there is something to take.
+    asio::awaitable<bool> fill(time_point deadline) {
         while (queue_.empty()) {
             if (failure_) throw error(*failure_);
-            co_await filled_.wait();
+            const bool moved = co_await filled_.wait_until(deadline);
+            if (!moved && queue_.empty() && !failure_) co_return false;
         }
+        co_return true;
+    }
+
+    watch_response take() {
         auto response = std::move(queue_.front());
         queue_.pop_front();
         bytes_ -= etcdcoll::detail::size_of(response.events);
@@ -242,7 +248,7 @@ public:
             paused_ = false;
             hub_->resume(id_);
         }
-        co_return response;
+        return response;
     }
 
     // An answer may be lost with the stream, or be withheld while another watch reads history: so it is asked for again.
@@ -253,6 +259,8 @@ public:
         for (;;) {
             if (failure_) throw error(*failure_);
             if (told_ && told_ >= at_least) co_return told_;
+            if (hub_ != nullptr && !hub_->can_ask())
+                throw error(errc::unsupported, "watch: a proxy in between holds open requests back, so the stream cannot be asked");
             const auto now = system_->now();
             if (now >= deadline)
                 throw error(errc::timed_out, "watch: not known to have reached revision " + std::to_string(at_least.value) + " within " +
@@ -287,7 +295,14 @@ private:
 };
 
 ETCDCOLL_DECL asio::awaitable<watch_response> next_of(std::shared_ptr<watch_queue> queue) {
-    auto response = co_await queue->next();
+    co_await queue->fill(time_point::max());
+    co_return queue->take();
+}
+
+ETCDCOLL_DECL asio::awaitable<std::optional<watch_response>> next_within_of(std::shared_ptr<watch_queue> queue, time_point deadline) {
+    std::optional<watch_response> response;
+    const bool filled = co_await queue->fill(deadline);
+    if (filled) response = queue->take();
     co_return response;
 }
 
@@ -323,6 +338,12 @@ ETCDCOLL_DECL asio::awaitable<watch_response> watch::next() {
     return etcdcoll::detail::on_strand(core_->strand(), detail::next_of(queue_));
 }
 
+ETCDCOLL_DECL asio::awaitable<std::optional<watch_response>> watch::next_within(duration timeout) {
+    if (!queue_) throw error(errc::closed, "watch: cancelled");
+    const auto limit = std::min(timeout, etcdcoll::detail::longest_timeout);
+    return etcdcoll::detail::on_strand(core_->strand(), detail::next_within_of(queue_, core_->now() + limit));
+}
+
 ETCDCOLL_DECL asio::awaitable<revision> watch::progress(revision at_least, duration timeout) {
     if (!queue_) throw error(errc::closed, "watch: cancelled");
     if (at_least.value < 0) throw error(errc::invalid_argument, "watch: progress to a negative revision");
@@ -344,9 +365,9 @@ inline constexpr call_spec delete_range_call{"delete_range", "/v3/kv/deleterange
 inline constexpr call_spec txn_call{"txn", "/v3/kv/txn", repeatability::once};
 inline constexpr call_spec read_txn_call{"txn", "/v3/kv/txn", repeatability::repeatable};
 inline constexpr call_spec compact_call{"compact", "/v3/kv/compaction", repeatability::once};
-inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatability::repeatable};
+inline constexpr call_spec grant_call{"lease_grant", "/v3/lease/grant", repeatability::idempotent};
 inline constexpr call_spec keep_alive_call{"lease_keep_alive", "/v3/lease/keepalive", repeatability::repeatable};
-inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::repeatable};
+inline constexpr call_spec revoke_call{"lease_revoke", "/v3/lease/revoke", repeatability::idempotent};
 inline constexpr call_spec time_to_live_call{"lease_time_to_live", "/v3/lease/timetolive", repeatability::repeatable};
 inline constexpr call_spec lease_list_call{"lease_list", "/v3/lease/leases", repeatability::repeatable};
 
@@ -376,6 +397,11 @@ ETCDCOLL_DECL asio::awaitable<std::optional<key_value>> first_of(asio::awaitable
     co_return std::move(found.kvs.front());
 }
 
+// A final answer that came when the fate of an attempt before was open.
+ETCDCOLL_DECL bool after_unknown(const error& failure, std::string_view answer) {
+    return failure.reason() == errc::outcome_unknown && failure.context().server_message.find(answer) != std::string::npos;
+}
+
 // "already exists" is the answer to a repetition: the number was drawn by this call.
 ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client_core> core, std::chrono::seconds ttl, lease_id id,
                                                           bool drawn, call_options options) {
@@ -384,7 +410,7 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client
         const codec::of_lease same(id);
         reply = co_await call<lease_grant_response>(core, grant_call, codec::encode_lease_grant(ttl, id), std::string(), options, same);
     } catch (const error& failure) {
-        if (!drawn || failure.reason() != errc::already_exists || failure.context().attempts < 2) throw;
+        if (!drawn || !after_unknown(failure, "lease already exists")) throw;
         reply.id = id;
         reply.ttl = ttl;
     }
@@ -397,7 +423,7 @@ ETCDCOLL_DECL asio::awaitable<lease_revoke_response> revoke(std::shared_ptr<clie
         const codec::any_reply any;
         reply = co_await call<lease_revoke_response>(core, revoke_call, codec::encode_lease(id), std::string(), options, any);
     } catch (const error& failure) {
-        if (failure.reason() != errc::not_found || failure.context().attempts < 2) throw; // the first attempt did it
+        if (!after_unknown(failure, "requested lease not found")) throw; // an earlier attempt did it
     }
     co_return reply;
 }

@@ -85,7 +85,9 @@ public:
     /// etcd does not take the token of that login any more.
     void forget_login(std::uint64_t number) noexcept;
     /// "etcd 3.4.23"; empty where it does not say so within a second.
-    asio::awaitable<std::string> version_of(std::size_t index);
+    asio::awaitable<std::string> version_of(std::size_t index, time_point deadline = time_point::max());
+    /// Whether the endpoint answers anything at all within a second.
+    asio::awaitable<bool> answers(std::size_t index);
 
     /// Learns the cluster's members, where that is wanted and due; returns at once. `failed`: it is due earlier.
     void refresh_endpoints(bool failed);
@@ -130,8 +132,8 @@ private:
     struct login_flight;
     class login_landing;
 
-    asio::awaitable<attempt_result> attempt(const call_spec& spec, const std::string& body, time_point limit, duration connect_limit,
-                                            std::size_t index, const decoder& decode);
+    asio::awaitable<attempt_result> attempt(const call_spec& spec, const std::string& body, duration limit, time_point last,
+                                            duration connect_limit, std::size_t index, const decoder& decode);
     asio::awaitable<void> authenticate(time_point deadline);
     asio::awaitable<void> learn_endpoints(std::shared_ptr<client_core> alive);
     void use_endpoints(const std::vector<std::string>& urls);

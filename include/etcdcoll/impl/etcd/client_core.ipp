@@ -137,10 +137,13 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::learn_endpoints([[maybe_unused]
 ETCDCOLL_DECL void client_core::use_endpoints(const std::vector<std::string>& urls) {
     std::vector<bool> wanted(pool_.size(), false);
     std::fill_n(wanted.begin(), given_, true);
+    bool all_tls = true;
+    for (std::size_t index = 0; index < given_; ++index) all_tls = all_tls && pool_.at(index).tls;
     for (const auto& url : urls) {
         std::size_t index = 0;
         try {
             index = endpoint_index(url);
+            if (all_tls && !pool_.at(index).tls) continue; // what was encrypted so far stays so
         } catch (const error&) { // "unix://...", say: not for us
             continue;
         }
@@ -189,6 +192,19 @@ ETCDCOLL_DECL void client_core::forget_login(std::uint64_t number) noexcept {
     authorization_.clear();
 }
 
+ETCDCOLL_DECL bool lasting_refusal(errc reason) noexcept {
+    switch (reason) {
+    case errc::unauthenticated:
+    case errc::permission_denied:
+    case errc::unsupported:
+    case errc::refused:
+    case errc::tls_failed:
+    case errc::bad_reply:
+    case errc::closed: return true;
+    default: return false;
+    }
+}
+
 ETCDCOLL_DECL asio::awaitable<void> client_core::log_in(time_point deadline) {
     while (has_user() && !logged_in_) {
         if (login_) {
@@ -204,8 +220,8 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::log_in(time_point deadline) {
         try {
             co_await authenticate(deadline);
         } catch (const error& failure) {
-            // The deadline and the cancellation are of this caller alone.
-            if (failure.reason() != errc::timed_out && failure.reason() != errc::cancelled) flight->failure.emplace(failure);
+            // What the deadline of this caller has cut off may go well for the next one.
+            if (lasting_refusal(failure.reason())) flight->failure.emplace(failure);
             throw;
         }
     }
@@ -253,23 +269,24 @@ ETCDCOLL_DECL attempt_result client_core::judge_failure(const http::failure& fai
     result.cause = failure.what();
     result.outcome = failure.sent() ? attempt_outcome::unknown : attempt_outcome::not_sent;
     if (failure.reason() == errc::closed) result.outcome = attempt_outcome::final;
-    // A wrong certificate, or a port that speaks something else.
-    result.lasting = failure.reason() == errc::tls_failed || (failure.reason() == errc::bad_reply && !failure.sent());
+    // A wrong certificate, a port that speaks something else, or too much of an answer.
+    const bool at_the_door = failure.reason() == errc::tls_failed || failure.reason() == errc::bad_reply;
+    result.lasting = (at_the_door && !failure.sent()) || failure.reason() == errc::too_large;
     return result;
 }
 
-ETCDCOLL_DECL asio::awaitable<attempt_result> client_core::attempt(const call_spec& spec, const std::string& body, time_point limit,
+ETCDCOLL_DECL asio::awaitable<attempt_result> client_core::attempt(const call_spec& spec, const std::string& body, duration limit, time_point last,
                                                                    duration connect_limit, std::size_t index, const decoder& decode) {
     attempt_result result;
     const auto headers = spec.login ? std::string() : authorization_;
     try {
         http::reply reply;
         if (spec.waits) {
-            const auto opened_by = std::min(limit, now() + connect_limit);
+            const auto opened_by = std::min(last, now() + connect_limit);
             auto link = co_await pool_.open(index, opened_by);
-            reply = co_await link->exchange(spec.path, headers, body, limit);
+            reply = co_await link->exchange(spec.path, headers, body, last);
         } else {
-            reply = co_await pool_.exchange(index, spec.path, headers, body, limit, connect_limit);
+            reply = co_await pool_.exchange(index, spec.path, headers, body, limit, last, connect_limit);
         }
         if (reply.status != 200) co_return judge_error(reply);
         result.http_status = reply.status;
@@ -311,18 +328,28 @@ ETCDCOLL_DECL void client_core::give_up(const call_spec& spec, const std::string
 
 inline constexpr call_spec status_call{"status", "/v3/maintenance/status", repeatability::repeatable};
 
-ETCDCOLL_DECL asio::awaitable<std::string> client_core::version_of(std::size_t index) {
+ETCDCOLL_DECL asio::awaitable<std::string> client_core::version_of(std::size_t index, time_point deadline) {
     std::string version;
     const decoder decode = [&version](std::string_view text) { version = etcd::codec::decode_version(text); };
-    const auto limit = now() + std::chrono::seconds(1);
+    const duration limit = std::chrono::seconds(1);
+    const auto last = std::min(deadline, now() + limit);
     const std::string body = "{}";
-    const auto result = co_await attempt(status_call, body, limit, std::chrono::seconds(1), index, decode);
+    const auto result = co_await attempt(status_call, body, limit, last, limit, index, decode);
     if (result.outcome != attempt_outcome::done || version.empty()) co_return std::string();
     co_return "etcd " + version;
 }
 
-// Endpoints that were not tried yet are worth more than one that takes its time.
-inline constexpr std::chrono::milliseconds hasty_connect{300};
+ETCDCOLL_DECL asio::awaitable<bool> client_core::answers(std::size_t index) {
+    const decoder decode = [](std::string_view) {};
+    const duration limit = std::chrono::seconds(1);
+    const auto last = now() + limit;
+    const std::string body = "{}";
+    const auto result = co_await attempt(status_call, body, limit, last, limit, index, decode);
+    co_return result.http_status != 0;
+}
+
+// Endpoints that were not tried yet are worth more than one that takes its time: a third of what it may take otherwise.
+inline constexpr int hasty_connect = 3;
 inline constexpr int most_logins = 2; // of one call
 
 ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::string body, std::string key, call_options options,
@@ -336,7 +363,8 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
     // A large request takes the server its time (30 ms a MB, and more beside others); repeated too early it only adds to the load.
     const duration allowance = std::chrono::microseconds(2 * body.size());
     const retry_policy policy{.attempt_limit = spec.waits ? longest_timeout : values_.attempt_timeout + allowance};
-    const auto kind = options.guarded && spec.kind == repeatability::once ? repeatability::guarded : spec.kind;
+    const bool guarded = options.guarded && spec.kind == repeatability::once && spec.path == std::string_view("/v3/kv/txn"); // nothing else compares
+    const auto kind = guarded ? repeatability::guarded : spec.kind;
     const auto choice = at == any_endpoint ? ring_.size() : 1;
     retry rule(policy, kind, choice, deadline);
     std::vector<std::string> causes; // of the last failure at each endpoint
@@ -344,18 +372,30 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
     int logins = 0;
     for (;;) {
         if (!spec.login && has_user() && !logged_in_) {
-            measured.failure = errc::unauthenticated;
-            co_await log_in(deadline);
-            measured.failure = errc::cancelled;
+            std::optional<error> refused;
+            try {
+                co_await log_in(deadline);
+            } catch (const error& failure) {
+                refused.emplace(failure);
+            }
+            if (refused) {
+                measured.failure = rule.fate_unknown() ? errc::outcome_unknown : refused->reason();
+                if (!rule.fate_unknown()) throw error(*refused);
+                attempt_result late;
+                late.reason = refused->reason();
+                late.cause = refused->what();
+                give_up(spec, key, late, measured.index, causes, retry::action::stop_unknown, measured.attempts, measured.started());
+            }
         }
         const auto login = login_number_;
         const auto index = at == any_endpoint ? ring_.pick() : at;
         const bool others = static_cast<std::size_t>(rule.attempts()) + 1 < choice;
-        const auto connect_limit = others ? std::min<duration>(values_.connect_timeout, hasty_connect) : values_.connect_timeout;
+        const auto connect_limit = others ? values_.connect_timeout / hasty_connect : values_.connect_timeout;
         measured.index = index;
         ++measured.attempts;
         ++counted.attempts;
-        auto result = co_await attempt(spec, body, rule.attempt_deadline(now()), connect_limit, index, decode);
+        const auto attempt_limit = rule.attempt_deadline(now()) - now();
+        auto result = co_await attempt(spec, body, attempt_limit, deadline, connect_limit, index, decode);
         if (result.outcome == attempt_outcome::done) {
             ring_.succeeded(index);
             measured.failure.reset();
@@ -367,18 +407,25 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
             continue;
         }
         if (result.outcome != attempt_outcome::final) {
-            ring_.failed(index, now());
-            refresh_endpoints(true);
+            // The end of the caller's own time is no fault of the endpoint where it was to wait, or was not even asked.
+            const bool own_end = now() >= deadline && result.reason == errc::timed_out && (spec.waits || result.outcome == attempt_outcome::not_sent);
+            if (!own_end && result.reason != errc::too_large) {
+                ring_.failed(index, now());
+                if (at == any_endpoint && ring_.size() > 1) pool_.turn_away(index);
+                refresh_endpoints(true);
+            }
             causes.resize(pool_.size());
             causes[index] = result.cause;
         }
-        if (result.reason == errc::unsupported && spec.path != status_call.path) {
-            const auto version = co_await version_of(index);
+        if (result.reason == errc::unsupported && spec.path != std::string_view(status_call.path)) {
+            const auto version = co_await version_of(index, deadline);
             if (!version.empty()) result.cause = version + " has no such call (" + result.cause + ')';
         }
         auto next = rule.after(result.outcome, now(), values_.system->random());
         hopeless = result.lasting ? hopeless + 1 : 0;
-        if (hopeless >= choice && next.what == retry::action::again) next.what = retry::action::stop;
+        const auto enough = result.reason == errc::too_large ? std::max<std::size_t>(choice, 2) : choice; // a length may be garbage, too
+        if (hopeless >= enough && next.what == retry::action::again)
+            next.what = rule.fate_unknown() ? retry::action::stop_unknown : retry::action::stop;
         if (next.what != retry::action::again) {
             measured.failure = next.what == retry::action::stop_unknown ? errc::outcome_unknown : result.reason;
             give_up(spec, key, result, index, causes, next.what, measured.attempts, measured.started());

@@ -152,6 +152,7 @@ ETCDCOLL_DECL std::vector<std::string> decode_client_urls(std::string_view text)
     const auto* members = find_array(parsed.root(), "members");
     if (members == nullptr) throw bad_reply("members is missing");
     for (const auto& member : *members) {
+        if (boolean(as_object(member), "isLearner")) continue; // answers hardly anything
         const auto* list = find_array(as_object(member), "clientURLs");
         if (list == nullptr) continue;
         for (const auto& url : *list)

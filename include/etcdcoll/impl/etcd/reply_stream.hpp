@@ -67,7 +67,7 @@ private:
     std::size_t index_ = 0;
     std::uint64_t login_ = 0;
     int logins_ = 0;
-    std::unique_ptr<http::connection> link_;
+    std::shared_ptr<http::connection> link_;
     line_splitter lines_;
     std::deque<std::string> ready_;
     bool ended_ = false;

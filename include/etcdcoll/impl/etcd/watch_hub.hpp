@@ -7,7 +7,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 
 namespace etcdcoll::etcd::codec {
 struct watch_message;
@@ -43,6 +42,8 @@ public:
     void resume(std::int64_t id);
     /// Has the server tell every watch how far it is.
     void ask_progress();
+    /// False on a stream whose request is complete: nothing can be added to it.
+    bool can_ask() const noexcept;
     void close() noexcept;
     /// What keeps the stream from being there; empty while it is.
     const std::string& trouble() const noexcept { return trouble_; }
@@ -84,7 +85,9 @@ private:
     void send(std::string_view text);
     void create(std::int64_t id, entry& target);
     static std::int64_t number_of(std::int64_t id, const entry& target);
-    std::string all_creates() const;
+    std::string all_creates(stream& s) const;
+    bool wanted() const noexcept;
+    bool buffers(std::size_t index);
 
     client_core& core_;
     condition wanted_; // something may have to be watched again
@@ -92,7 +95,7 @@ private:
     std::int64_t last_id_ = 0;
     std::shared_ptr<stream> stream_;
     std::string trouble_;
-    std::set<std::size_t> buffered_; // endpoints behind something that passes a request on only when it is whole
+    std::map<std::size_t, time_point> buffered_; // endpoints behind something that passes a request on only when it is whole, since when known
     int logins_ = 0;                 // since a stream was accepted
     std::size_t hopeless_ = 0;       // failures in a row that would be the same the next time
     bool running_ = false;

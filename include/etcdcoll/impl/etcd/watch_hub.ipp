@@ -12,18 +12,28 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 namespace etcdcoll::detail {
 
-// A stopped process and a broken path look like an idle stream. So an idle stream is asked for its progress, and one that leaves two
-// requests unanswered is given up: after 4.5 s at most.
+// A stopped process and a broken path look like an idle stream. So a stream is asked for its progress, and one that is silent for two
+// requests is given up: after 4.5 s at most.
 inline constexpr std::chrono::milliseconds probe_interval{1500};
 inline constexpr int probe_misses = 2;
 // When an endpoint has not answered the first create by then, it is asked by an ordinary call: one that answers that is alive, and something
 // in between holds the open request back.
 inline constexpr std::chrono::milliseconds first_answer{1000};
+inline constexpr std::chrono::milliseconds second_answer{500}; // and as long again, since its two answers are not ordered
+inline constexpr std::chrono::minutes buffered_for{5};         // then an open request is tried again
 inline constexpr int most_watch_logins = 2; // in a row
+
+// Of one endpoint, for good.
+class refused_by_one : public std::runtime_error {
+public:
+    refused_by_one(errc reason_, const std::string& cause) : std::runtime_error(cause), reason(reason_) {}
+    errc reason;
+};
 inline constexpr int id_bits = 40;          // of a watch's number on the stream: its lower ones
 
 struct watch_hub::stream {
@@ -38,8 +48,9 @@ struct watch_hub::stream {
     }
 
     std::size_t index; // of the endpoint
-    std::unique_ptr<http::connection> link;
+    std::shared_ptr<http::connection> link;
     std::string outbox;
+    std::deque<std::int64_t> creates; // numbers of the creates that were not answered: the answers come in this order
     condition outbox_filled;
     std::unique_ptr<timer> probe;
     line_splitter lines;
@@ -87,6 +98,7 @@ ETCDCOLL_DECL void watch_hub::create(std::int64_t id, entry& target) {
     if (stream_ && stream_->complete) {
         renew();
     } else {
+        if (stream_) stream_->creates.push_back(number_of(id, target));
         send(etcd::codec::encode_create(target.request, number_of(id, target), target.cursor.resume()));
     }
 }
@@ -161,11 +173,28 @@ ETCDCOLL_DECL void watch_hub::send(std::string_view text) {
     stream_->outbox_filled.notify_all();
 }
 
-ETCDCOLL_DECL std::string watch_hub::all_creates() const {
+ETCDCOLL_DECL bool watch_hub::wanted() const noexcept {
+    return std::any_of(entries_.begin(), entries_.end(), [](const auto& item) { return item.second.state == flow::running; });
+}
+
+ETCDCOLL_DECL std::string watch_hub::all_creates(stream& s) const {
     std::string text;
-    for (const auto& [id, target] : entries_)
-        if (target.state == flow::running) text += etcd::codec::encode_create(target.request, number_of(id, target), target.cursor.resume());
+    for (const auto& [id, target] : entries_) {
+        if (target.state != flow::running) continue;
+        s.creates.push_back(number_of(id, target));
+        text += etcd::codec::encode_create(target.request, s.creates.back(), target.cursor.resume());
+    }
     return text;
+}
+
+ETCDCOLL_DECL bool watch_hub::can_ask() const noexcept { return !stream_ || !stream_->complete; }
+
+ETCDCOLL_DECL bool watch_hub::buffers(std::size_t index) {
+    const auto found = buffered_.find(index);
+    if (found == buffered_.end()) return false;
+    if (core_.now() - found->second < buffered_for) return true;
+    buffered_.erase(found);
+    return false;
 }
 
 // ---- the stream -----------------------------------------------------------------------------------------------------------------
@@ -174,7 +203,7 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
     const retry_policy policy;
     std::optional<retry> rule;
     while (!closed_ && !entries_.empty()) {
-        if (all_creates().empty()) { // all are paused
+        if (!wanted()) { // all are paused
             co_await wanted_.wait();
             continue;
         }
@@ -187,6 +216,7 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::run([[maybe_unused]] std::shared_
         for (auto& [id, target] : entries_) {
             target.fragments.clear();
             target.created = false;
+            target.cursor.stream_ended();
             if (target.state == flow::stopping) target.state = flow::paused;
             if (target.state == flow::restarting) target.state = flow::running;
         }
@@ -215,6 +245,9 @@ ETCDCOLL_DECL asio::awaitable<watch_hub::after> watch_hub::one_stream(std::share
     } catch (const http::failure& failure) {
         cause = failure.what();
         if (core_.judge_failure(failure).lasting) lasting = failure.reason();
+    } catch (const refused_by_one& failure) {
+        cause = failure.what();
+        lasting = failure.reason;
     } catch (const etcd::codec::bad_reply& failure) {
         cause = failure.what();
     } catch (const error& failure) { // of the login
@@ -240,8 +273,8 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::open(std::shared_ptr<stream> s) {
     if (closed_ || entries_.empty()) co_return;
     ++core_.counted.watch_streams;
     s->login = core_.login_number();
-    s->complete = buffered_.count(s->index) != 0;
-    const auto first = all_creates();
+    s->complete = buffers(s->index);
+    const auto first = all_creates(*s);
     // A member that lost its leader would stay silent for ever; asked like this it ends the stream after about 4 s.
     const auto headers = "Grpc-Metadata-hasleader: true\r\n" + core_.authorization();
     stream_ = s; // from here on, what is added goes to the outbox
@@ -303,33 +336,33 @@ ETCDCOLL_DECL void watch_hub::arm_probe(const std::shared_ptr<stream>& s, durati
 }
 
 ETCDCOLL_DECL void watch_hub::on_probe(const std::shared_ptr<stream>& s) {
-    if (std::exchange(s->heard, false)) {
-        s->unanswered = 0;
-    } else if (s->unanswered >= probe_misses) {
+    if (std::exchange(s->heard, false)) s->unanswered = 0;
+    if (s->unanswered >= probe_misses) {
         s->shut();
         return;
-    } else {
-        ++s->unanswered;
-        if (!s->complete) ask_progress();
-        const bool first = !s->answered && s->unanswered == 1;
-        if (s->complete || first) asio::co_spawn(core_.strand(), ask_endpoint(core_.shared_from_this(), s), asio::detached);
     }
+    ++s->unanswered;
+    if (!s->complete) ask_progress();
+    const bool first = !s->answered && s->unanswered == 1;
+    if (s->complete || first) asio::co_spawn(core_.strand(), ask_endpoint(core_.shared_from_this(), s), asio::detached);
     arm_probe(s, probe_interval);
 }
 
 // A stream whose request is complete cannot be asked, so its endpoint is. One whose request is open and that has never answered is
 // opened again with a complete one, if the endpoint lives.
 ETCDCOLL_DECL asio::awaitable<void> watch_hub::ask_endpoint(std::shared_ptr<client_core> alive, std::shared_ptr<stream> s) {
-    std::string version;
+    bool answers = false;
     try {
-        version = co_await alive->version_of(s->index);
+        answers = co_await alive->answers(s->index);
+        if (answers && !s->complete && !s->answered) co_await sleep_until(alive->strand(), alive->system(), alive->now() + second_answer);
     } catch (const std::exception&) { // cancelled with the execution context
+        answers = false;
     }
-    if (version.empty() || s->closed) co_return;
+    if (!answers || s->closed) co_return;
     if (s->complete) {
         s->unanswered = 0;
     } else if (!s->answered) {
-        buffered_.insert(s->index);
+        buffered_[s->index] = alive->now();
         if (alive->log().enabled(log_level::warning))
             alive->log().write(log_level::warning, "watch: " + alive->pool().at(s->index).url() +
                                                        ": a proxy in between seems to hold open requests back; watching with complete ones");
@@ -344,16 +377,20 @@ ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
     if (message.watch_id < 0 && !message.created && !message.canceled) {
         const auto at = message.response.header.revision;
         std::vector<std::shared_ptr<watch_sink>> told; // a sink may remove its entry
-        for (const auto& [id, target] : entries_)
-            if (target.created && target.state == flow::running) told.push_back(target.sink);
+        for (auto& [id, target] : entries_) {
+            if (!target.created || target.state != flow::running || !target.fragments.empty()) continue;
+            target.cursor.progress(at, core_.now());
+            told.push_back(target.sink);
+        }
         for (const auto& sink : told) sink->on_progress(at);
         return;
     }
-    if (message.watch_id < 0 && message.created && message.canceled) {
-        // Refused before it had an id. Which one it was is not told, but creations are answered in order.
-        const auto waiting = [](const auto& item) { return !item.second.created && item.second.state == flow::running; };
-        const auto found = std::find_if(entries_.begin(), entries_.end(), waiting);
-        if (found != entries_.end()) message.watch_id = number_of(found->first, found->second);
+    if (message.created && stream_) {
+        auto& asked = stream_->creates;
+        // Refused before it had a number. Which one it was is not told, but creations are answered in order.
+        if (message.watch_id < 0 && message.canceled && !asked.empty()) message.watch_id = asked.front();
+        const auto answered = std::find(asked.begin(), asked.end(), message.watch_id);
+        if (answered != asked.end()) asked.erase(answered);
     }
     const auto found = entries_.find(message.watch_id & ((std::int64_t(1) << id_bits) - 1));
     // The last words of a watch that was cancelled here, or stopped and begun again:
@@ -448,6 +485,8 @@ ETCDCOLL_DECL void watch_hub::refused(stream& s, int http_status, std::string_vi
     }
     const bool lasting = why.reason == errc::unsupported || why.reason == errc::unauthenticated || why.reason == errc::permission_denied;
     if (!lasting) throw etcd::codec::bad_reply(why.cause);
+    // Something in front of this endpoint may have said so: then the others are asked first.
+    if (why.grpc_code == 0 && core_.ring().size() > 1) throw refused_by_one(why.reason, why.cause);
     error_context context;
     context.endpoint = core_.pool().at(s.index).url();
     context.call = "watch";

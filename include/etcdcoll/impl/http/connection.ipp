@@ -75,9 +75,13 @@ struct connection::state {
             if (closed_here) throw failure(errc::connection_failed, sent, "connection closed while " + std::string(doing));
             throw error(errc::cancelled, "cancelled");
         }
-        const bool cut_short = code == error_code(static_cast<int>(etcdcoll::detail::tls_errc::cut_short), etcdcoll::detail::tls_category());
-        if (code.category() == etcdcoll::detail::tls_category() && !cut_short) // before the first reply, it is the handshake that failed: nothing was executed
-            throw failure(errc::tls_failed, sent && spoke_http, stream->explain(code));
+        using etcdcoll::detail::tls_errc;
+        const auto about = code.category() == etcdcoll::detail::tls_category() ? static_cast<tls_errc>(code.value()) : tls_errc();
+        // A server that does not take the client's certificate may say so behind the handshake, but before it reads a request. Any other
+        // fault there proves nothing of what was sent.
+        const bool at_the_door = about == tls_errc::certificate_wanted || about == tls_errc::certificate_refused;
+        if (about != tls_errc() && about != tls_errc::cut_short)
+            throw failure(errc::tls_failed, sent && (spoke_http || !at_the_door), stream->explain(code));
         const auto cause = code == asio::error::eof ? std::string("connection closed by the server") : stream->explain(code);
         throw failure(errc::connection_failed, sent, cause + " (" + std::string(doing) + ")");
     }
@@ -105,6 +109,7 @@ struct connection::state {
     void take(std::size_t size, const error_code& code);
     bool send_now(std::string_view& rest);
     asio::awaitable<void> send(std::string_view rest, bool begun);
+    void not_sent(const error_code& code, bool begun);
 
     std::shared_ptr<environment> system;
     endpoint peer;
@@ -127,6 +132,8 @@ struct connection::state {
     bool usable = false;
     bool in_step = false; // no reply is outstanding
     bool spoke_http = false; // a reply has come
+    error_code unsent;       // why the request could not be written to its end
+    bool unsent_begun = false;
 };
 
 // An HTTP/2-only port and a TLS port answer with frames of their own: said plainly, since the parser's words would help nobody.
@@ -142,6 +149,7 @@ ETCDCOLL_DECL void connection::state::expect_reply(bool of_stream) {
     streaming = of_stream;
     informational = 0;
     parser.emplace(caps, of_stream);
+    unsent.clear();
 }
 
 ETCDCOLL_DECL void connection::state::feed() {
@@ -151,6 +159,10 @@ ETCDCOLL_DECL void connection::state::feed() {
         const auto used = parser->put(asio::const_buffer(buffer.data() + begin, end - begin), code);
         begin += used;
         if (code == boost::beast::http::error::need_more) break;
+        if (code == boost::beast::http::error::body_limit) {
+            shut();
+            throw failure(errc::too_large, true, "the reply is larger than client_options::reply_limit");
+        }
         if (code) refuse("not a reply of etcd: " + code.message());
         if (used == 0) break;
     }
@@ -197,6 +209,7 @@ ETCDCOLL_DECL asio::mutable_buffer connection::state::room() {
 }
 
 ETCDCOLL_DECL void connection::state::take(std::size_t size, const error_code& code) {
+    if (unsent && code && !(code == asio::error::eof && parser->got_some())) fail(unsent, unsent_begun, "sending the request");
     if (code == asio::error::eof) {
         end_of_stream();
         skip_informational();
@@ -217,8 +230,8 @@ ETCDCOLL_DECL bool connection::state::send_now(std::string_view& rest) {
     error_code code;
     const auto size = stream->write_now(asio::const_buffer(rest.data(), rest.size()), code);
     counters->bytes_sent += size;
-    if (code) fail(code, size != 0, "sending the request");
-    rest.remove_prefix(size);
+    if (code) not_sent(code, size != 0);
+    rest.remove_prefix(code ? rest.size() : size);
     return !rest.empty();
 }
 
@@ -226,7 +239,15 @@ ETCDCOLL_DECL asio::awaitable<void> connection::state::send(std::string_view res
     error_code code;
     const auto size = co_await stream->write(asio::const_buffer(rest.data(), rest.size()), code);
     counters->bytes_sent += size;
-    if (code) fail(code, begun || size != 0, "sending the request");
+    if (code) not_sent(code, begun || size != 0);
+}
+
+// A peer that wants no more of it may have said why before it closed: so that is read first.
+ETCDCOLL_DECL void connection::state::not_sent(const error_code& code, bool begun) {
+    const bool by_peer = code == asio::error::broken_pipe || code == asio::error::connection_reset;
+    if (!by_peer || !begun || !usable) fail(code, begun, "sending the request");
+    unsent = code;
+    unsent_begun = begun;
 }
 
 ETCDCOLL_DECL connection::connection(asio::any_io_executor executor, std::shared_ptr<environment> system, endpoint peer, limits caps,
@@ -260,8 +281,9 @@ ETCDCOLL_DECL asio::awaitable<void> connection::open(time_point deadline) {
 }
 
 ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view target, std::string_view headers, std::string_view body,
-                                                          time_point deadline) {
+                                                          time_point deadline, time_point last) {
     auto& s = *state_;
+    const auto patience = last > deadline ? deadline - s.system->now() : duration::zero();
     s.set_deadline(deadline);
     s.begin_request(target, headers, body);
     s.expect_reply(false);
@@ -277,11 +299,13 @@ ETCDCOLL_DECL asio::awaitable<reply> connection::exchange(std::string_view targe
         const auto room = s.room();
         const auto size = co_await s.stream->read_some(room, code);
         s.take(size, code);
+        // What is on its way is not given up for its length.
+        if (patience > duration::zero() && !s.parser->is_done()) s.set_deadline(std::min(last, s.system->now() + patience));
     }
     s.clear_deadline();
     s.in_step = true;
-    // Bytes behind the reply answer nothing that was asked: the connection has come out of step.
-    if (s.begin != s.end || !s.parser->keep_alive()) s.shut();
+    // Bytes behind the reply answer nothing that was asked: the connection has come out of step. So it has when the request is not whole.
+    if (s.begin != s.end || !s.parser->keep_alive() || s.unsent) s.shut();
     co_return std::move(s.parser->reply());
 }
 

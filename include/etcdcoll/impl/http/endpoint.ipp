@@ -21,6 +21,12 @@ ETCDCOLL_DECL std::string quoted(std::string_view text) {
     throw error(errc::invalid_argument, "endpoint " + quoted(text) + ": " + std::string(why));
 }
 
+// What may hold a password is not quoted.
+ETCDCOLL_DECL void refuse_password(std::string_view text) {
+    if (text.find('@') != std::string_view::npos)
+        throw error(errc::invalid_argument, "an endpoint holds no user and password: give them as options");
+}
+
 ETCDCOLL_DECL std::uint16_t parse_port(std::string_view text, std::string_view port) {
     unsigned value = 0;
     const auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), value);
@@ -49,8 +55,7 @@ ETCDCOLL_DECL std::string endpoint::authority() const {
 ETCDCOLL_DECL std::string endpoint::url() const { return (tls ? "https://" : "http://") + authority(); }
 
 ETCDCOLL_DECL endpoint parse_endpoint(std::string_view text) {
-    if (text.find('@') != std::string_view::npos) // the text may hold a password: it is not quoted
-        throw error(errc::invalid_argument, "an endpoint holds no user and password: give them as options");
+    detail::refuse_password(text);
     endpoint result;
     std::string_view rest = text;
     if (const auto scheme = rest.find("://"); scheme != std::string_view::npos) {
@@ -82,6 +87,7 @@ ETCDCOLL_DECL endpoint parse_endpoint(std::string_view text) {
 
 ETCDCOLL_DECL std::vector<endpoint> parse_endpoints(std::string_view list) {
     std::vector<endpoint> result;
+    detail::refuse_password(list); // a comma in it would tear it apart
     for (std::string_view rest = list; !rest.empty();) {
         const auto comma = rest.find(',');
         auto entry = rest.substr(0, comma);

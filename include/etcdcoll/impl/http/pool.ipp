@@ -8,14 +8,22 @@
 
 namespace etcdcoll::http {
 
+// Intermediaries forget silent connections, some after a minute.
+inline constexpr std::chrono::seconds longest_idle{50};
+
 struct pool::state : std::enable_shared_from_this<pool::state> {
+    struct turn;
+    struct spare {
+        std::unique_ptr<connection> link;
+        time_point since;
+    };
     struct member {
         explicit member(endpoint peer_) : peer(std::move(peer_)) {}
         endpoint peer;
-        std::vector<std::unique_ptr<connection>> idle; // the one used last is used next: the others may grow old and be closed
+        std::deque<spare> idle; // the one used last is used next: the others grow old and are closed
         std::vector<connection*> busy;
         std::size_t taken = 0; // connections in use, or promised to a waiter
-        std::deque<etcdcoll::detail::condition*> waiting;
+        std::deque<turn*> waiting;
     };
 
     // One of the bounded connections, from its acquisition to the end of the scope: handed on to the first that waits.
@@ -27,7 +35,7 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
         ~place() {
             auto& m = owner_->members[index_];
             if (link) std::erase(m.busy, link.get());
-            if (link && !owner_->closed && link->intact()) m.idle.push_back(std::move(link));
+            if (link && !owner_->closed && link->intact()) owner_->keep(m, std::move(link));
             owner_->give_back(m);
         }
         std::unique_ptr<connection> link;
@@ -47,16 +55,17 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
 
     // A coroutine that waits its turn. A place that was handed over to one that will not use it goes on to the next.
     struct turn {
-        turn(state& owner_, member& m_) : owner(owner_), m(m_), given(owner_.executor, owner_.system) { m.waiting.push_back(&given); }
+        turn(state& owner_, member& m_) : owner(owner_), m(m_), given(owner_.executor, owner_.system) { m.waiting.push_back(this); }
         turn(const turn&) = delete;
         turn& operator=(const turn&) = delete;
         ~turn() {
-            if (std::erase(m.waiting, &given) == 0 && !used) owner.give_back(m);
+            if (std::erase(m.waiting, this) == 0 && !used && !sent_away) owner.give_back(m);
         }
         state& owner;
         member& m;
         etcdcoll::detail::condition given;
         bool used = false;
+        bool sent_away = false;
     };
 
     void give_back(member& m) noexcept {
@@ -66,16 +75,22 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
         }
         auto* next = m.waiting.front();
         m.waiting.pop_front();
-        next->notify_all(); // the place stays taken: it is the waiter's now
+        next->given.notify_all(); // the place stays taken: it is the waiter's now
+    }
+
+    void keep(member& m, std::unique_ptr<connection> link) {
+        const auto now = system->now();
+        m.idle.push_back({std::move(link), now});
+        while (now - m.idle.front().since > longest_idle) m.idle.pop_front();
     }
 
     asio::awaitable<void> wait_turn(std::size_t index, time_point deadline);
 
     std::unique_ptr<connection> take_idle(member& m) {
         while (!m.idle.empty()) {
-            auto link = std::move(m.idle.back());
+            auto last = std::move(m.idle.back());
             m.idle.pop_back();
-            if (link->reusable()) return link;
+            if (system->now() - last.since <= longest_idle && last.link->reusable()) return std::move(last.link);
         }
         return nullptr;
     }
@@ -87,6 +102,7 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
     std::shared_ptr<const etcdcoll::detail::tls_context> tls;
     std::shared_ptr<traffic> counters = std::make_shared<traffic>();
     std::deque<member> members;
+    std::vector<std::weak_ptr<connection>> opened; // by open()
     bool closed = false;
 };
 
@@ -94,6 +110,7 @@ ETCDCOLL_DECL asio::awaitable<void> pool::state::wait_turn(std::size_t index, ti
     auto& m = members[index];
     turn mine(*this, m);
     mine.used = co_await mine.given.wait_until(deadline);
+    if (mine.sent_away) throw failure(errc::connection_failed, false, "the endpoint failed while this waited for a connection");
     if (mine.used) co_return;
     throw failure(errc::timed_out, false, "all " + std::to_string(bound) + " connections are busy");
 }
@@ -120,6 +137,13 @@ ETCDCOLL_DECL std::size_t pool::index_of(const endpoint& peer) {
 
 ETCDCOLL_DECL void pool::forget(std::size_t index) noexcept { state_->members[index].idle.clear(); }
 
+ETCDCOLL_DECL void pool::turn_away(std::size_t index) noexcept {
+    for (auto* waiter : std::exchange(state_->members[index].waiting, {})) {
+        waiter->sent_away = true;
+        waiter->given.notify_all();
+    }
+}
+
 ETCDCOLL_DECL const traffic& pool::counters() const noexcept { return *state_->counters; }
 
 ETCDCOLL_DECL void pool::close() noexcept {
@@ -128,17 +152,19 @@ ETCDCOLL_DECL void pool::close() noexcept {
         m.idle.clear();
         for (auto* link : m.busy) link->close();
     }
+    for (const auto& one : state_->opened)
+        if (const auto link = one.lock()) link->close();
 }
 
 ETCDCOLL_DECL asio::awaitable<reply> pool::exchange(std::size_t index, std::string_view target, std::string_view headers,
-                                                    std::string_view body, time_point deadline, duration connect_limit) {
+                                                    std::string_view body, duration limit, time_point last, duration connect_limit) {
     auto self = state_;
     if (self->closed) throw failure(errc::closed, false, "the client is closed");
     auto& m = self->members[index];
     if (m.taken < self->bound) {
         ++m.taken;
     } else {
-        co_await self->wait_turn(index, deadline);
+        co_await self->wait_turn(index, last);
     }
     state::place mine(self, index);
     if (self->closed) throw failure(errc::closed, false, "the client is closed");
@@ -146,19 +172,23 @@ ETCDCOLL_DECL asio::awaitable<reply> pool::exchange(std::size_t index, std::stri
     const bool fresh = !mine.link;
     if (fresh) mine.link = self->make(m.peer);
     m.busy.push_back(mine.link.get());
+    const auto deadline = std::min(last, self->system->now() + limit);
     if (fresh) {
-        const auto limit = std::min(deadline, self->system->now() + connect_limit);
-        co_await mine.link->open(limit);
+        const auto connected_by = std::min(deadline, self->system->now() + connect_limit);
+        co_await mine.link->open(connected_by);
     }
-    auto result = co_await mine.link->exchange(target, headers, body, deadline);
+    auto result = co_await mine.link->exchange(target, headers, body, deadline, last);
     co_return result;
 }
 
-ETCDCOLL_DECL asio::awaitable<std::unique_ptr<connection>> pool::open(std::size_t index, time_point deadline) {
+ETCDCOLL_DECL asio::awaitable<std::shared_ptr<connection>> pool::open(std::size_t index, time_point deadline) {
     auto self = state_;
     if (self->closed) throw failure(errc::closed, false, "the client is closed");
-    auto link = self->make(self->members[index].peer);
+    std::shared_ptr<connection> link = self->make(self->members[index].peer);
+    std::erase_if(self->opened, [](const std::weak_ptr<connection>& one) { return one.expired(); });
+    self->opened.push_back(link);
     co_await link->open(deadline);
+    if (self->closed) throw failure(errc::closed, false, "the client is closed");
     co_return link;
 }
 
