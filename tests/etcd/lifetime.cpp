@@ -17,16 +17,14 @@
 
 using namespace etcdcoll;
 using namespace etcdcoll::test;
-using etcd::revision;
 
 namespace {
 
 asio::awaitable<void> keep_busy(client c, std::string p, int* ended) {
     try {
         for (int i = 0; i < 3; ++i) {
-            auto changes = c.watch(etcd::watch_request(p + "k", revision{1}));
             const auto put = co_await c.put(p + "k", "v");
-            CHECK(put.header.revision.value > 0);
+            auto changes = c.watch(etcd::watch_request(p + "k", put.header.revision));
             const auto seen = co_await changes.next();
             CHECK(!seen.events.empty());
             auto s = co_await session::open(c, 5s);
@@ -112,7 +110,8 @@ struct tally {
 asio::awaitable<void> work(client c, std::string p, int number, tally* count) {
     const auto key = p + std::to_string(number);
     try {
-        auto changes = c.watch(etcd::watch_request(key, revision{1}));
+        const auto before = co_await c.put(p, "");
+        auto changes = c.watch(etcd::watch_request(key, before.header.revision));
         for (int round = 1; round <= 10; ++round) {
             const auto put = co_await c.put(key, std::to_string(round));
             const auto got = co_await c.get(key);

@@ -34,6 +34,15 @@ asio::awaitable<void> refused(client_options options, std::string says) {
     CHECK(end.took < 3s);
 }
 
+// etcd closes a plain port without a word. One that is on its way down does so too: so it is tried again, and the error says what it may be.
+asio::awaitable<void> closes_in_the_handshake(client_options options) {
+    const auto end = co_await first_put(options);
+    INFO(end.what);
+    CHECK(end.reason == errc::connection_failed);
+    CHECK(contains(end.what, "the server closed the connection in the TLS handshake: if the port is one of plain HTTP, write http://"));
+    CHECK(end.took < 3s);
+}
+
 asio::awaitable<void> everything_works(client_options options, std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, options);
@@ -184,7 +193,7 @@ TEST_CASE("tls: http to a TLS port and https to a plain one say what to write") 
     run(to_tls());
     auto endpoint = test_etcd().endpoint();
     endpoint.insert(4, "s");
-    run(refused(quiet(endpoint).tls(trusting(authority)), "this port does not speak TLS: write http://"));
+    run(closes_in_the_handshake(quiet(endpoint, 2s).tls(trusting(authority))));
 }
 
 TEST_CASE("tls: files that cannot be used are refused when the client is made, naming the file") {

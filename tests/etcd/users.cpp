@@ -97,7 +97,7 @@ asio::awaitable<void> renews_once(auth_etcd* etcd) {
 asio::awaitable<void> watch_added_after_expiry(auth_etcd* etcd) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, as_user(etcd->endpoint()));
-    auto first = c.watch(etcd->prefix() + "a");
+    auto first = c.watch(etcd::watch_request(etcd->prefix() + "a", etcd::revision{1})); // of a server of its own
     const auto one = co_await c.put(etcd->prefix() + "a", "1");
     const auto event = co_await first.next();
     CHECK(event.events.at(0).kv.mod_revision == one.header.revision);
@@ -164,7 +164,7 @@ asio::awaitable<void> chatter(auth_etcd* etcd, std::string* said) {
     client c(executor, options);
     proxy.add(fault_rule("/v3/auth/authenticate").drop_reply());
     proxy.add(fault_rule("/v3/auth/authenticate").skip(1).reply_with("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"));
-    auto seen = c.watch(etcd->prefix() + "k");
+    auto seen = c.watch(etcd::watch_request(etcd->prefix() + "k", etcd::revision{1})); // of a server of its own
     for (const auto* key : {"k", "../not allowed"}) {
         auto writing = c.put(etcd->prefix() + key, "v");
         const auto end = co_await ending_of(std::move(writing));

@@ -217,9 +217,10 @@ asio::awaitable<void> from_now_on(std::string p) {
     auto proxy = proxy_of(test_etcd());
     client c(executor, quiet(proxy.endpoint()));
     client direct(executor, quiet(test_etcd().endpoint()));
+    const auto start = co_await now_at(direct);
     co_await put_numbers(direct, p, 0, 1);
     auto changes = c.watch(etcd::prefix(p));
-    auto other = c.watch(etcd::watch_request(etcd::prefix(p), revision{1}));
+    auto other = c.watch(etcd::watch_request(etcd::prefix(p), start));
     const auto created = co_await next_events(&other, 1); // creations are answered in order: the first one is there
     CHECK(created == numbers(p, 0, 1));
     proxy.cut_all(close_how::fin);

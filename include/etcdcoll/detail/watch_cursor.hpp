@@ -22,12 +22,19 @@ public:
         if (next_ == 0) next_ = at.value + 1;
     }
 
-    /// Takes the complete events of whole revisions; drops those that were delivered before and returns how many. Servers before 3.4.24
-    /// and 3.5.8 repeat events after a reconnect.
+    /// Takes the complete events of whole revisions; drops those that were delivered before, or stand behind later ones, and returns how
+    /// many. Servers before 3.4.24 and 3.5.8 repeat events after a reconnect.
     std::size_t accept(std::vector<etcd::event>& events) {
-        const auto old = [this](const etcd::event& e) { return e.kv.mod_revision.value < next_; };
-        const auto dropped = static_cast<std::size_t>(std::erase_if(events, old));
-        for (const auto& e : events) next_ = std::max(next_, e.kv.mod_revision.value + 1);
+        auto newest = next_;
+        const auto old = [&newest](const etcd::event& e) {
+            if (e.kv.mod_revision.value < newest) return true;
+            newest = e.kv.mod_revision.value;
+            return false;
+        };
+        const auto kept = std::remove_if(events.begin(), events.end(), old);
+        const auto dropped = static_cast<std::size_t>(events.end() - kept);
+        events.erase(kept, events.end());
+        if (!events.empty()) next_ = newest + 1;
         return dropped;
     }
 

@@ -21,6 +21,7 @@ enum class tls_errc {
     unusable,              ///< revoked, for another purpose, too weak...
     certificate_wanted,    ///< the server asks for a client certificate, and there is none
     certificate_refused,   ///< the server does not take the client's certificate
+    cut_short,             ///< closed in the handshake; the next one may go well
 };
 const boost::system::error_category& tls_category() noexcept;
 
@@ -56,6 +57,7 @@ private:
     error_code begin(const std::string& host);
     asio::awaitable<void> flush(error_code& failure);
     asio::awaitable<void> receive(error_code& failure);
+    asio::awaitable<void> hear_alert(error_code& failure);
     error_code failed(int result);
 
     std::unique_ptr<byte_stream> inner_;

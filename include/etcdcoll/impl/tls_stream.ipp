@@ -31,6 +31,7 @@ public:
         case tls_errc::wrong_name: return "the server's certificate is for another name";
         case tls_errc::unusable: return "the server's certificate cannot be used";
         case tls_errc::certificate_wanted: return "the server wants a client certificate";
+        case tls_errc::cut_short: return "the server closed the connection in the TLS handshake: if the port is one of plain HTTP, write http://";
         case tls_errc::certificate_refused: return "the server does not take the client certificate";
         }
         return "TLS";
@@ -244,7 +245,8 @@ ETCDCOLL_DECL std::string tls_stream::explain(const error_code& failure) const {
     const auto text = failure.message();
     const auto& words = state_->words;
     switch (static_cast<tls_errc>(failure.value())) {
-    case tls_errc::not_tls: return text;
+    case tls_errc::not_tls:
+    case tls_errc::cut_short: return text;
     case tls_errc::certificate_wanted: return text + ": give one with tls_options::certificate";
     default: return words.empty() ? text : text + " (" + words + ')';
     }
@@ -318,6 +320,27 @@ ETCDCOLL_DECL asio::awaitable<void> tls_stream::connect(stream_target target, er
         if (!failure) failure = lost;
         if (result == 1 || failure) co_return;
         co_await receive(failure);
+        if (failure != asio::error::eof && failure != asio::error::connection_reset) continue;
+        // Most servers of plain HTTP, etcd among them, close without a word; but so does one that is on its way down.
+        failure = error_code(static_cast<int>(tls_errc::cut_short), tls_category());
+    }
+}
+
+// A server that refuses the client's certificate says so and closes. Where that comes before the first request is written, the alert is
+// still there to be read.
+ETCDCOLL_DECL asio::awaitable<void> tls_stream::hear_alert(error_code& failure) {
+    auto& s = *state_;
+    error_code lost;
+    while (!lost) {
+        ERR_clear_error();
+        char byte = 0;
+        std::size_t size = 0;
+        const int result = SSL_peek_ex(s.ssl.get(), &byte, 1, &size);
+        if (result == 1) co_return;
+        const auto said = failed(result);
+        if (said.category() == tls_category()) failure = said;
+        if (said) co_return;
+        co_await receive(lost);
     }
 }
 
@@ -355,6 +378,8 @@ ETCDCOLL_DECL asio::awaitable<std::size_t> tls_stream::write(asio::const_buffer 
         done += size; // handed on, as far as anybody can tell, once a part of it may have gone
         co_await flush(failure);
     }
+    const bool refused = failure == asio::error::connection_reset || failure == asio::error::broken_pipe;
+    if (refused && !s.heard) co_await hear_alert(failure);
     co_return done;
 }
 

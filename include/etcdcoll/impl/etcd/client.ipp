@@ -4,6 +4,7 @@
 #include <etcdcoll/impl/etcd/client_core.hpp>
 #include <etcdcoll/impl/etcd/codec.hpp>
 #include <etcdcoll/impl/etcd/limits.hpp>
+#include <etcdcoll/impl/etcd/matching.hpp>
 #include <etcdcoll/impl/etcd/watch_hub.hpp>
 
 #include <boost/asio/post.hpp>
@@ -185,15 +186,6 @@ ETCDCOLL_DECL std::string first_key(const txn_request& r) {
 
 // ---- the public face of a watch: a queue that one coroutine empties -------------------------------------------------------------
 
-ETCDCOLL_DECL std::size_t size_of(const watch_response& response) {
-    std::size_t total = 0;
-    for (const auto& e : response.events) {
-        total += sizeof e + e.kv.key.size() + e.kv.value.size();
-        if (e.prev_kv) total += e.prev_kv->key.size() + e.prev_kv->value.size();
-    }
-    return total;
-}
-
 // Held by the hub as long as the watch lives, so it does not hold the hub: from begin() to on_failure() there is one.
 class watch_queue final : public etcdcoll::detail::watch_sink {
 public:
@@ -203,7 +195,7 @@ public:
     ~watch_queue() override { drop(); }
 
     void on_response(watch_response response) override {
-        bytes_ += size_of(response);
+        bytes_ += etcdcoll::detail::size_of(response.events);
         *backlog_ += response.events.size();
         on_progress(response.events.back().kv.mod_revision);
         queue_.push_back(std::move(response));
@@ -244,7 +236,7 @@ public:
         }
         auto response = std::move(queue_.front());
         queue_.pop_front();
-        bytes_ -= size_of(response);
+        bytes_ -= etcdcoll::detail::size_of(response.events);
         *backlog_ -= response.events.size();
         if (paused_ && bytes_ <= most_ / 2 && hub_ != nullptr) {
             paused_ = false;
@@ -359,21 +351,23 @@ inline constexpr call_spec time_to_live_call{"lease_time_to_live", "/v3/lease/ti
 inline constexpr call_spec lease_list_call{"lease_list", "/v3/lease/leases", repeatability::repeatable};
 
 // Keeps the core alive while it works: the handle may go meanwhile.
-template <class Reply>
-asio::awaitable<Reply> call(std::shared_ptr<client_core> core, call_spec spec, std::string body, std::string key, call_options options) {
+template <class Reply, class Match>
+asio::awaitable<Reply> call(std::shared_ptr<client_core> core, call_spec spec, std::string body, std::string key, call_options options, Match match) {
     Reply reply;
-    const client_core::decoder decode = [&reply](std::string_view text) {
+    const client_core::decoder decode = [&reply, &match](std::string_view text) {
         Reply whole;
         codec::decode(text, whole);
+        match(whole);
         reply = std::move(whole);
     };
     co_await core->call(spec, std::move(body), std::move(key), options, decode);
     co_return reply;
 }
 
-template <class Reply>
-asio::awaitable<Reply> start(const std::shared_ptr<client_core>& core, call_spec spec, std::string body, std::string key, call_options options) {
-    return etcdcoll::detail::on_strand(core->strand(), call<Reply>(core, spec, std::move(body), std::move(key), options));
+template <class Reply, class Match = codec::any_reply>
+asio::awaitable<Reply> start(const std::shared_ptr<client_core>& core, call_spec spec, std::string body, std::string key, call_options options,
+                             Match match = Match()) {
+    return etcdcoll::detail::on_strand(core->strand(), call<Reply>(core, spec, std::move(body), std::move(key), options, std::move(match)));
 }
 
 ETCDCOLL_DECL asio::awaitable<std::optional<key_value>> first_of(asio::awaitable<range_response> reading) {
@@ -387,7 +381,8 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client
                                                           bool drawn, call_options options) {
     lease_grant_response reply;
     try {
-        reply = co_await call<lease_grant_response>(core, grant_call, codec::encode_lease_grant(ttl, id), std::string(), options);
+        const codec::of_lease same(id);
+        reply = co_await call<lease_grant_response>(core, grant_call, codec::encode_lease_grant(ttl, id), std::string(), options, same);
     } catch (const error& failure) {
         if (!drawn || failure.reason() != errc::already_exists || failure.context().attempts < 2) throw;
         reply.id = id;
@@ -399,7 +394,8 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> grant(std::shared_ptr<client
 ETCDCOLL_DECL asio::awaitable<lease_revoke_response> revoke(std::shared_ptr<client_core> core, lease_id id, call_options options) {
     lease_revoke_response reply;
     try {
-        reply = co_await call<lease_revoke_response>(core, revoke_call, codec::encode_lease(id), std::string(), options);
+        const codec::any_reply any;
+        reply = co_await call<lease_revoke_response>(core, revoke_call, codec::encode_lease(id), std::string(), options, any);
     } catch (const error& failure) {
         if (failure.reason() != errc::not_found || failure.context().attempts < 2) throw; // the first attempt did it
     }
@@ -433,7 +429,9 @@ ETCDCOLL_DECL client& client::operator=(client&&) noexcept = default;
 ETCDCOLL_DECL asio::awaitable<range_response> client::range(range_request request, call_options options) {
     detail::check_key("range", request.keys.key);
     detail::check_size("range", request.keys.key, detail::size_of(request));
-    return detail::start<range_response>(core_, detail::range_call, codec::encode(request), request.keys.key, options);
+    auto text = codec::encode(request);
+    auto key = request.keys.key;
+    return detail::start<range_response>(core_, detail::range_call, std::move(text), std::move(key), options, codec::keys_within(std::move(request.keys)));
 }
 
 ETCDCOLL_DECL asio::awaitable<std::optional<key_value>> client::get(std::string key, call_options options) {
@@ -453,7 +451,10 @@ ETCDCOLL_DECL asio::awaitable<put_response> client::put(std::string key, std::st
 ETCDCOLL_DECL asio::awaitable<delete_range_response> client::delete_range(delete_range_request request, call_options options) {
     detail::check_key("delete_range", request.keys.key);
     detail::check_size("delete_range", request.keys.key, detail::size_of(request));
-    return detail::start<delete_range_response>(core_, detail::delete_range_call, codec::encode(request), request.keys.key, options);
+    auto text = codec::encode(request);
+    auto key = request.keys.key;
+    return detail::start<delete_range_response>(core_, detail::delete_range_call, std::move(text), std::move(key), options,
+                                                codec::keys_within(std::move(request.keys)));
 }
 
 ETCDCOLL_DECL asio::awaitable<txn_response> client::txn(txn_request request, call_options options) {
@@ -463,7 +464,7 @@ ETCDCOLL_DECL asio::awaitable<txn_response> client::txn(txn_request request, cal
         throw error(errc::invalid_argument, etcdcoll::detail::call_and_key("txn", key) + ": more than 128 compares or operations");
     detail::check_size("txn", key, size.bytes);
     const auto& spec = detail::writes(request) ? detail::txn_call : detail::read_txn_call;
-    return detail::start<txn_response>(core_, spec, codec::encode(request), std::move(key), options);
+    return detail::start<txn_response>(core_, spec, codec::encode(request), std::move(key), options, codec::shaped_as(request));
 }
 
 ETCDCOLL_DECL asio::awaitable<compact_response> client::compact(revision at, bool physical, call_options options) {
@@ -478,7 +479,8 @@ ETCDCOLL_DECL asio::awaitable<lease_grant_response> client::lease_grant(std::chr
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_keep_alive_response> client::lease_keep_alive(lease_id id, call_options options) {
-    return detail::start<lease_keep_alive_response>(core_, detail::keep_alive_call, codec::encode_lease(id), std::string(), options);
+    return detail::start<lease_keep_alive_response>(core_, detail::keep_alive_call, codec::encode_lease(id), std::string(), options,
+                                                    codec::of_lease(id));
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_id id, call_options options) {
@@ -486,7 +488,8 @@ ETCDCOLL_DECL asio::awaitable<lease_revoke_response> client::lease_revoke(lease_
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> client::lease_time_to_live(lease_id id, bool keys, call_options options) {
-    return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), std::string(), options);
+    return detail::start<lease_time_to_live_response>(core_, detail::time_to_live_call, codec::encode_time_to_live(id, keys), std::string(), options,
+                                                       codec::of_lease(id));
 }
 
 ETCDCOLL_DECL asio::awaitable<lease_list_response> client::lease_list(call_options options) {

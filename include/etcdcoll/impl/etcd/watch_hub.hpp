@@ -97,6 +97,9 @@ private:
     bool closed_ = false;
 };
 
+/// In memory, about.
+std::size_t size_of(const std::vector<etcd::event>& events);
+
 /// A watch from here to the end of the scope. On the client's strand.
 class watch_mark {
 public:

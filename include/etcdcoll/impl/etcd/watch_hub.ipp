@@ -1,5 +1,6 @@
 #pragma once
 
+#include <etcdcoll/detail/key_ranges.hpp>
 #include <etcdcoll/detail/retry.hpp>
 #include <etcdcoll/detail/server_error.hpp>
 #include <etcdcoll/impl/etcd/client_core.hpp>
@@ -390,15 +391,30 @@ ETCDCOLL_DECL void watch_hub::cancelled(std::int64_t id, entry& target, const et
     fail(id, error(reason, about + (message.cancel_reason.empty() ? "cancelled by the server" : message.cancel_reason), std::move(context)));
 }
 
+ETCDCOLL_DECL std::size_t size_of(const std::vector<etcd::event>& events) {
+    std::size_t total = 0;
+    for (const auto& e : events) {
+        total += sizeof e + e.kv.key.size() + e.kv.value.size();
+        if (e.prev_kv) total += e.prev_kv->key.size() + e.prev_kv->value.size();
+    }
+    return total;
+}
+
 ETCDCOLL_DECL void watch_hub::deliver(std::int64_t id, entry& target, etcd::codec::watch_message message) {
     auto& events = message.response.events;
-    if (!target.fragments.empty()) {
-        target.fragments.insert(target.fragments.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
-        events = std::exchange(target.fragments, {});
+    for (const auto& e : events)
+        if (!covers(target.request.keys, e.kv.key)) throw etcd::codec::bad_reply("an event of a key that was not asked for");
+    auto earlier = std::exchange(target.fragments, {});
+    if (!earlier.empty()) {
+        earlier.insert(earlier.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
+        events = std::move(earlier);
     }
-    if (message.fragment) {
-        target.fragments = std::move(events);
-        return;
+    if (message.fragment) { // the revision at the end may go on in the next one, those before it are complete
+        const auto last = events.back().kv.mod_revision;
+        const auto rest = std::find_if(events.begin(), events.end(), [last](const etcd::event& e) { return e.kv.mod_revision == last; });
+        target.fragments.assign(std::make_move_iterator(rest), std::make_move_iterator(events.end()));
+        events.erase(rest, events.end());
+        if (size_of(target.fragments) > core_.values().reply_limit) throw etcd::codec::bad_reply("a message is larger than the limit");
     }
     const auto dropped = target.cursor.accept(events);
     if (dropped != 0) {

@@ -75,7 +75,8 @@ struct connection::state {
             if (closed_here) throw failure(errc::connection_failed, sent, "connection closed while " + std::string(doing));
             throw error(errc::cancelled, "cancelled");
         }
-        if (code.category() == etcdcoll::detail::tls_category()) // before the first reply, it is the handshake that failed: nothing was executed
+        const bool cut_short = code == error_code(static_cast<int>(etcdcoll::detail::tls_errc::cut_short), etcdcoll::detail::tls_category());
+        if (code.category() == etcdcoll::detail::tls_category() && !cut_short) // before the first reply, it is the handshake that failed: nothing was executed
             throw failure(errc::tls_failed, sent && spoke_http, stream->explain(code));
         const auto cause = code == asio::error::eof ? std::string("connection closed by the server") : stream->explain(code);
         throw failure(errc::connection_failed, sent, cause + " (" + std::string(doing) + ")");
@@ -97,7 +98,7 @@ struct connection::state {
     void expect_reply(bool of_stream);
     void feed();
     void skip_informational();
-    bool reads_refusal() const;
+    bool reads_refusal();
     void check_first_bytes();
     void end_of_stream();
     asio::mutable_buffer room();
@@ -168,8 +169,9 @@ ETCDCOLL_DECL void connection::state::skip_informational() {
 }
 
 // In place of a stream: half of its text would be judged as something else.
-ETCDCOLL_DECL bool connection::state::reads_refusal() const {
-    return parser->is_header_done() && parser->reply().status >= 300 && parser->reply().body.size() < std::min(detail::longest_refusal, caps.body);
+ETCDCOLL_DECL bool connection::state::reads_refusal() {
+    if (!parser->is_header_done() || parser->reply().status < 300) return false;
+    return parser->reply().body.size() < std::min(detail::longest_refusal, caps.body);
 }
 
 ETCDCOLL_DECL void connection::state::end_of_stream() {
