@@ -1,18 +1,13 @@
-// The flow of watches: progress, readers that are slow, watches that come and go under load, proxies that hold requests back, members that fall silent.
+// The flow of watches: progress, readers that are slow, watches that come and go under load, proxies that hold requests back.
 #include "support.hpp"
 #include "versions.hpp"
 
 #include <support/auth_etcd.hpp>
-#include <support/etcd_cluster.hpp>
 #include <support/history.hpp>
 #include <support/quick_environment.hpp>
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <algorithm>
 #include <random>
-#include <set>
 #include <vector>
 
 using namespace etcdcoll;
@@ -47,7 +42,7 @@ asio::awaitable<void> write_together(client c, std::string p, int writers, int e
 }
 
 asio::awaitable<void> compare_all(client c, std::string p, const change_log* seen, std::int64_t from) {
-    const auto history = co_await history_of(c, p, seen->last());
+    const auto history = co_await history_of(c, p, from, seen->last());
     CHECK(seen->fault() == "");
     CHECK(difference(seen->all(), history, from, seen->last()) == "");
 }
@@ -69,6 +64,9 @@ asio::awaitable<void> progress_covers(std::string p) {
     const auto start = co_await newest(direct);
     auto changes = c.watch(below(p, start + 1));
     change_log log;
+    // Before 3.4.25 and 3.5.8 etcd answers too early for a watch that still reads history: this one has to be through with it.
+    const auto first = co_await put_end(direct, p);
+    co_await read_until(&changes, &log, first);
     for (int i = 0; i < 100; ++i) {
         const auto put = co_await direct.put(p + std::to_string(i), "v");
         const auto reached = co_await changes.progress(put.header.revision);
@@ -186,10 +184,10 @@ asio::awaitable<void> slow_reader(std::string p) {
     change_log by_quick;
     crowd beside(executor);
     beside.add(follow(c, &quick, &by_quick, &end, &most));
-    co_await write_together(direct, p, 16, 400, value);
+    co_await write_together(direct, p, 16, 200, value);
     end = co_await put_end(direct, p);
     co_await beside.join();
-    CHECK(by_quick.all().size() == 6401);
+    CHECK(by_quick.all().size() == 3201);
     const auto bound = 64 * 1024 / (event_size + value.size());
     CHECK(most < bound + 2 * revisions_a_message);
     CHECK(c.metrics().watch_backlog > 0);
@@ -236,11 +234,11 @@ asio::awaitable<void> stop_and_go(std::string p, std::size_t buffer) {
     crowd readers(executor);
     for (int i = 0; i < 4; ++i) watches.push_back(c.watch(below(p, start + 1)));
     for (std::size_t i = 0; i < 4; ++i) readers.add(read_slowly(direct, &watches[i], &logs[i], &end, i));
-    co_await write_together(direct, p, 16, 300, std::string(100, 'v'));
+    co_await write_together(direct, p, 16, 120, std::string(100, 'v'));
     end = co_await put_end(direct, p);
     co_await readers.join();
-    const auto history = co_await history_of(direct, p, end);
-    CHECK(history.size() == 4801);
+    const auto history = co_await history_of(direct, p, start + 1, end);
+    CHECK(history.size() == 1921);
     for (const auto& log : logs) {
         CHECK(log.fault() == "");
         CHECK(difference(log.all(), history, start + 1, end) == "");
@@ -291,7 +289,7 @@ asio::awaitable<void> stopped_across_compaction(std::string p) {
     auto changes = c.watch(below(p, start + 1));
     std::int64_t end = 0;
     co_await fill(c, direct, p, start + 1, &end);
-    const auto history = co_await history_of(direct, p, end);
+    const auto history = co_await history_of(direct, p, start + 1, end);
     const auto compacted = co_await direct.compact(revision{end});
     CHECK(compacted.header.revision.value > 0);
     change_log log;
@@ -339,19 +337,26 @@ asio::awaitable<void> stopped_for_long(std::string p) {
 
 // ---- watches that come and go ---------------------------------------------------------------------------------------------------
 
+struct part {
+    part(std::int64_t from_, change_log log_) : from(from_), log(std::move(log_)) {}
+    std::int64_t from;
+    change_log log;
+};
+
 // Begins watches at revisions that were there a moment ago, reads a little of each, and drops it.
-asio::awaitable<void> come_and_go(client c, std::string p, const change_log* seen, std::vector<change_log>* into, const std::int64_t* end, std::uint64_t seed) {
+asio::awaitable<void> come_and_go(client c, std::string p, const change_log* seen, std::vector<part>* into, const std::int64_t* end,
+                                  std::int64_t start, std::uint64_t seed) {
     std::mt19937_64 random(seed);
     while (*end == 0) {
         const auto behind = static_cast<std::int64_t>(random() % 40);
-        const auto from = std::max<std::int64_t>(seen->last() - behind, 1);
+        const auto from = std::max(seen->last() - behind, start);
         auto one = c.watch(below(p, from));
         change_log log;
         for (auto left = 1 + random() % 5; left != 0 && *end == 0; --left) {
             const auto response = co_await one.next();
             log.add(response);
         }
-        if (log.all().size() != 0) into->push_back(std::move(log));
+        if (!log.all().empty()) into->emplace_back(from, std::move(log));
     }
 }
 
@@ -365,11 +370,11 @@ asio::awaitable<void> come_and_go_under_load(std::string p) {
     change_log log;
     std::int64_t end = 0;
     std::uint64_t most = 0;
-    std::vector<change_log> parts;
+    std::vector<part> parts;
     crowd beside(executor);
     beside.add(follow(c, &steady, &log, &end, &most));
     crowd guests(executor);
-    for (std::uint64_t i = 0; i < 4; ++i) guests.add(come_and_go(c, p, &log, &parts, &end, i));
+    for (std::uint64_t i = 0; i < 4; ++i) guests.add(come_and_go(c, p, &log, &parts, &end, start, i));
     co_await write_together(direct, p, 8, 300, "");
     end = co_await put_end(direct, p);
     // Guests that still wait get this one; it is not theirs to end the test without.
@@ -377,13 +382,13 @@ asio::awaitable<void> come_and_go_under_load(std::string p) {
     CHECK(again > end);
     co_await beside.join();
     co_await guests.join();
-    const auto history = co_await history_of(direct, p, again);
+    const auto history = co_await history_of(direct, p, start, again);
     CHECK(log.fault() == "");
     CHECK(difference(log.all(), history, start, log.last()) == "");
-    CHECK(parts.size() > 50);
-    for (const auto& part : parts) {
-        CHECK(part.fault() == "");
-        CHECK(difference(part.all(), history, part.all().front().revision, part.last()) == "");
+    CHECK(parts.size() > 10);
+    for (const auto& each : parts) {
+        CHECK(each.log.fault() == "");
+        CHECK(difference(each.log.all(), history, each.from, each.log.last()) == "");
     }
     CHECK(c.metrics().watch_reconnects == 0);
 }
@@ -479,7 +484,7 @@ asio::awaitable<void> much_through_buffering_proxy(std::string p) {
     co_await write_together(direct, p, 8, 100, std::string(100, 'v'));
     end = co_await put_end(direct, p);
     co_await readers.join();
-    const auto history = co_await history_of(direct, p, end);
+    const auto history = co_await history_of(direct, p, start + 1, end);
     for (const auto& log : logs) {
         CHECK(log.fault() == "");
         CHECK(difference(log.all(), history, start + 1, end) == "");
@@ -524,79 +529,6 @@ asio::awaitable<void> user_behind_buffering_proxy(auth_etcd* etcd) {
     change_log log;
     co_await read_until(&changes, &log, first.header.revision.value);
     CHECK(clock_type::now() - begin < 4s);
-}
-
-// ---- members that are lost ------------------------------------------------------------------------------------------------------
-
-// Hears the log lines that watches write.
-class listener {
-public:
-    explicit listener(const asio::any_io_executor& executor) : heard_(executor, environment::system()) {}
-    logger log() {
-        return logger(log_level::info, [this](log_level, std::string_view line) {
-            lines_.emplace_back(line);
-            heard_.notify_all();
-        });
-    }
-    asio::awaitable<void> until(std::string part) {
-        while (std::none_of(lines_.begin(), lines_.end(), [&part](const std::string& line) { return contains(line, part); })) co_await heard_.wait();
-    }
-
-private:
-    detail::condition heard_;
-    std::vector<std::string> lines_;
-};
-
-asio::awaitable<void> loses_its_leader(etcd_cluster* cluster) {
-    const auto executor = co_await asio::this_coro::executor;
-    listener heard(executor);
-    auto options = quiet(cluster->member(0).endpoint() + "," + cluster->member(1).endpoint() + "," + cluster->member(2).endpoint());
-    options.log(heard.log());
-    client c(executor, options);
-    const auto first = co_await c.put("k", "1");
-    auto changes = c.watch(below("k", first.header.revision.value));
-    change_log log;
-    co_await read_until(&changes, &log, first.header.revision.value);
-
-    cluster->member(1).kill();
-    cluster->member(2).kill();
-    const auto alone = clock_type::now();
-    co_await heard.until("watch: " + cluster->member(0).endpoint() + ": ");
-    CHECK(clock_type::now() - alone < 6s);
-
-    cluster->member(1).launch();
-    cluster->member(2).launch();
-    cluster->member(1).wait_until_serving();
-    cluster->member(2).wait_until_serving();
-    client direct(executor, quiet(cluster->member(1).endpoint() + "," + cluster->member(2).endpoint(), 20s));
-    const auto second = co_await direct.put("k", "2");
-    const auto begin = clock_type::now();
-    co_await read_until(&changes, &log, second.header.revision.value);
-    CHECK(clock_type::now() - begin < 6s);
-    co_await compare_all(direct, "k", &log, first.header.revision.value);
-}
-
-asio::awaitable<void> leaves_paused_member(etcd_cluster* cluster) {
-    const auto executor = co_await asio::this_coro::executor;
-    const auto followed = cluster->follower();
-    std::string others;
-    for (std::size_t i = 0; i < 3; ++i)
-        if (i != followed) others += "," + cluster->member(i).endpoint();
-    client c(executor, quiet(cluster->member(followed).endpoint() + others));
-    client direct(executor, quiet(others.substr(1)));
-    const auto first = co_await direct.put("k", "1");
-    auto changes = c.watch(below("k", first.header.revision.value));
-    change_log log;
-    co_await read_until(&changes, &log, first.header.revision.value);
-    cluster->member(followed).pause();
-    const auto begin = clock_type::now();
-    const auto second = co_await direct.put("k", "2");
-    co_await read_until(&changes, &log, second.header.revision.value);
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_type::now() - begin);
-    CHECK(took < 6s);
-    CHECK(took > 1s);
-    cluster->member(followed).resume();
-    co_await compare_all(direct, "k", &log, first.header.revision.value);
 }
 
 } // namespace
@@ -645,13 +577,4 @@ TEST_CASE("watch: behind a proxy that passes on whole requests only, an idle str
 TEST_CASE("watch: behind a proxy that passes on whole requests only, a user without rights on the cluster watches too") {
     auth_etcd etcd;
     run(user_behind_buffering_proxy(&etcd));
-}
-
-TEST_CASE("watch: one at a member that has lost its leader ends there within 6 s, and goes on when there is a majority again") {
-    etcd_cluster cluster;
-    run(loses_its_leader(&cluster), std::chrono::seconds(60));
-}
-TEST_CASE("watch: one at a member that is stopped goes on elsewhere within 6 s") {
-    etcd_cluster cluster;
-    run(leaves_paused_member(&cluster), std::chrono::seconds(60));
 }

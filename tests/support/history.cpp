@@ -51,8 +51,8 @@ asio::awaitable<std::int64_t> put_end(client c, std::string prefix) {
     co_return done.header.revision.value;
 }
 
-asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, std::int64_t end) {
-    auto all = c.watch(etcd::watch_request(etcd::prefix(prefix), etcd::revision{1}));
+asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, std::int64_t from, std::int64_t end) {
+    auto all = c.watch(etcd::watch_request(etcd::prefix(prefix), etcd::revision{from}));
     change_log log;
     co_await read_until(&all, &log, end);
     co_return log.all();

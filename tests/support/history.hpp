@@ -48,8 +48,8 @@ asio::awaitable<void> read_until(etcd::watch* from, change_log* into, std::int64
 /// Writes a last key below `prefix` and returns its revision: a watch that has brought it has brought all.
 asio::awaitable<std::int64_t> put_end(client c, std::string prefix);
 
-/// All changes below `prefix` up to a revision that is one of them, read from the beginning.
-asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, std::int64_t end);
+/// All changes below `prefix` from a revision on, up to one that is among them.
+asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, std::int64_t from, std::int64_t end);
 
 /// Coroutines that run beside the test's own, which has to join() them.
 class crowd {

@@ -57,6 +57,7 @@ private:
         std::vector<etcd::event> fragments; // of a revision that is not complete yet
         bool created = false;               // on the present stream
         flow state = flow::running;
+        std::int64_t round = 0; // how often it was stopped
     };
     // One stream: the reader is run(), the writer a coroutine of its own, since both directions are open at once.
     struct stream;
@@ -82,6 +83,7 @@ private:
     void let_go() noexcept;
     void send(std::string_view text);
     void create(std::int64_t id, entry& target);
+    static std::int64_t number_of(std::int64_t id, const entry& target);
     std::string all_creates() const;
 
     client_core& core_;

@@ -24,6 +24,7 @@ inline constexpr int probe_misses = 2;
 // in between holds the open request back.
 inline constexpr std::chrono::milliseconds first_answer{1000};
 inline constexpr int most_watch_logins = 2; // in a row
+inline constexpr int id_bits = 40;          // of a watch's number on the stream: its lower ones
 
 struct watch_hub::stream {
     stream(const client_core& core, std::size_t index_)
@@ -75,12 +76,18 @@ ETCDCOLL_DECL std::int64_t watch_hub::add(etcd::watch_request request, std::shar
     return id;
 }
 
+// What the stream calls a watch: another name each time it is begun again. etcd may have events in hand when it answers a cancel, and would
+// pass them on as the first ones of a new watch with the same number, out of order.
+ETCDCOLL_DECL std::int64_t watch_hub::number_of(std::int64_t id, const entry& target) {
+    return (target.round % (1 << 20)) << id_bits | id;
+}
+
 ETCDCOLL_DECL void watch_hub::create(std::int64_t id, entry& target) {
     wanted_.notify_all();
     if (stream_ && stream_->complete) {
         renew();
     } else {
-        send(etcd::codec::encode_create(target.request, id, target.cursor.resume()));
+        send(etcd::codec::encode_create(target.request, number_of(id, target), target.cursor.resume()));
     }
 }
 
@@ -88,13 +95,14 @@ ETCDCOLL_DECL void watch_hub::remove(std::int64_t id) noexcept {
     const auto found = entries_.find(id);
     if (found == entries_.end()) return;
     const bool sent = found->second.state == flow::running;
+    const auto number = number_of(id, found->second);
     entries_.erase(found);
     wanted_.notify_all();
     try {
         if (entries_.empty()) {
             let_go();
         } else if (sent) {
-            send(etcd::codec::encode_cancel(id));
+            send(etcd::codec::encode_cancel(number));
         }
     } catch (...) { // no memory for the message: the server goes on sending what is then dropped
     }
@@ -109,7 +117,7 @@ ETCDCOLL_DECL void watch_hub::pause(std::int64_t id) {
     target.state = answers ? flow::stopping : flow::paused;
     target.created = false;
     if (answers) {
-        send(etcd::codec::encode_cancel(id));
+        send(etcd::codec::encode_cancel(number_of(id, target)));
     } else if (stream_) {
         renew();
     }
@@ -122,6 +130,7 @@ ETCDCOLL_DECL void watch_hub::resume(std::int64_t id) {
     if (target.state == flow::stopping) target.state = flow::restarting;
     if (target.state != flow::paused) return;
     target.state = flow::running;
+    ++target.round;
     create(id, target);
 }
 
@@ -155,7 +164,7 @@ ETCDCOLL_DECL void watch_hub::send(std::string_view text) {
 ETCDCOLL_DECL std::string watch_hub::all_creates() const {
     std::string text;
     for (const auto& [id, target] : entries_)
-        if (target.state == flow::running) text += etcd::codec::encode_create(target.request, id, target.cursor.resume());
+        if (target.state == flow::running) text += etcd::codec::encode_create(target.request, number_of(id, target), target.cursor.resume());
     return text;
 }
 
@@ -344,10 +353,11 @@ ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
         // Refused before it had an id. Which one it was is not told, but creations are answered in order.
         const auto waiting = [](const auto& item) { return !item.second.created && item.second.state == flow::running; };
         const auto found = std::find_if(entries_.begin(), entries_.end(), waiting);
-        if (found != entries_.end()) message.watch_id = found->first;
+        if (found != entries_.end()) message.watch_id = number_of(found->first, found->second);
     }
-    const auto found = entries_.find(message.watch_id);
-    if (found == entries_.end()) return; // the last words of a watch that was cancelled here
+    const auto found = entries_.find(message.watch_id & ((std::int64_t(1) << id_bits) - 1));
+    // The last words of a watch that was cancelled here, or stopped and begun again:
+    if (found == entries_.end() || number_of(found->first, found->second) != message.watch_id) return;
     auto& [id, target] = *found;
     if (message.canceled) {
         cancelled(id, target, message);
