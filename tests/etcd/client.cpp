@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <variant>
 #include <vector>
 
@@ -156,6 +157,8 @@ asio::awaitable<void> leases(std::string p) {
     CHECK(left.granted_ttl == 60s);
     CHECK(left.ttl >= 58s);
     CHECK(left.keys == std::vector<std::string>{p + "k"});
+    const auto listed = co_await c.lease_list();
+    CHECK(std::count(listed.leases.begin(), listed.leases.end(), granted.id) == 1);
     const auto revoked = co_await c.lease_revoke(granted.id);
     CHECK(revoked.header.revision.value > 0);
     const auto gone = co_await c.get(p + "k");
