@@ -129,7 +129,7 @@ TEST_CASE("connection: holds no more of a peer's header and body than it is told
     CHECK_THAT(answered(head + "3e9\r\n" + big + "\r\n0\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("too large: the reply is larger than"));
     std::string many = head;
     for (int i = 0; i < 101; ++i) many += "a\r\n0123456789\r\n";
-    CHECK_THAT(answered(many + "0\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("bad reply: "));
+    CHECK_THAT(answered(many + "0\r\n\r\n", after_reply::keep_open, caps).result, StartsWith("too large: "));
 
     CHECK_THAT(answered("HTTP/1.1 200 OK\r\nX: " + std::string(4096, 'x'), after_reply::keep_open, caps).result, StartsWith("bad reply: "));
     std::string fields = "HTTP/1.1 200 OK\r\n";
