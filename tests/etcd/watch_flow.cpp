@@ -162,8 +162,8 @@ constexpr std::size_t event_size = sizeof(etcd::event);
 constexpr std::uint64_t revisions_a_message = 1000; // when etcd sends history
 
 // The backlog of all watches is looked at with each event that the quick one brings.
-asio::awaitable<void> follow(client c, etcd::watch* quick, change_log* into, std::int64_t* end, std::uint64_t* most) {
-    while (*end == 0 || into->last() < *end) {
+asio::awaitable<void> follow(client c, etcd::watch* quick, change_log* into, std::uint64_t* most) {
+    while (!into->ended()) {
         const auto response = co_await quick->next();
         into->add(response);
         *most = std::max(*most, c.metrics().watch_backlog);
@@ -181,12 +181,11 @@ asio::awaitable<void> slow_reader(std::string p) {
     auto slow = c.watch(below(p, start + 1));
     auto quick = c.watch(below(p, start + 1));
     std::uint64_t most = 0;
-    std::int64_t end = 0;
     change_log by_quick;
     crowd beside(executor);
-    beside.add(follow(c, &quick, &by_quick, &end, &most));
+    beside.add(follow(c, &quick, &by_quick, &most));
     co_await write_together(direct, p, 16, 200, value);
-    end = co_await put_end(direct, p);
+    const auto end = co_await put_end(direct, p);
     co_await beside.join();
     CHECK(by_quick.all().size() == 3201);
     const auto bound = 64 * 1024 / (event_size + value.size());
@@ -210,10 +209,10 @@ asio::awaitable<void> slow_reader(std::string p) {
 }
 
 // Takes a few responses, then makes a call: so it is stopped and goes on many times while etcd has more to send.
-asio::awaitable<void> read_slowly(client pace, etcd::watch* from, change_log* into, std::int64_t* end, std::uint64_t seed) {
+asio::awaitable<void> read_slowly(client pace, etcd::watch* from, change_log* into, std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    while (*end == 0 || into->last() < *end) {
-        for (auto left = random() % 20; left != 0 && (*end == 0 || into->last() < *end); --left) {
+    while (!into->ended()) {
+        for (auto left = random() % 20; left != 0 && !into->ended(); --left) {
             const auto response = co_await from->next();
             into->add(response);
         }
@@ -231,12 +230,11 @@ asio::awaitable<void> stop_and_go(std::string p, std::size_t buffer) {
     const auto start = co_await newest(direct);
     std::vector<etcd::watch> watches;
     std::vector<change_log> logs(4);
-    std::int64_t end = 0;
     crowd readers(executor);
     for (int i = 0; i < 4; ++i) watches.push_back(c.watch(below(p, start + 1)));
-    for (std::size_t i = 0; i < 4; ++i) readers.add(read_slowly(direct, &watches[i], &logs[i], &end, i));
+    for (std::size_t i = 0; i < 4; ++i) readers.add(read_slowly(direct, &watches[i], &logs[i], i));
     co_await write_together(direct, p, 16, 120, std::string(100, 'v'));
-    end = co_await put_end(direct, p);
+    const auto end = co_await put_end(direct, p);
     co_await readers.join();
     const auto history = co_await history_of(direct, p, start + 1, end);
     CHECK(history.size() == 1921);
@@ -374,7 +372,7 @@ asio::awaitable<void> come_and_go_under_load(std::string p) {
     std::uint64_t most = 0;
     std::vector<part> parts;
     crowd beside(executor);
-    beside.add(follow(c, &steady, &log, &end, &most));
+    beside.add(follow(c, &steady, &log, &most));
     crowd guests(executor);
     for (std::uint64_t i = 0; i < 4; ++i) guests.add(come_and_go(c, p, &log, &parts, &end, start, i));
     co_await write_together(direct, p, 8, 300, "");
@@ -479,12 +477,11 @@ asio::awaitable<void> much_through_buffering_proxy(std::string p) {
     const auto start = co_await newest(direct);
     std::vector<etcd::watch> watches;
     std::vector<change_log> logs(3);
-    std::int64_t end = 0;
     crowd readers(executor);
     for (int i = 0; i < 3; ++i) watches.push_back(c.watch(below(p, start + 1)));
-    for (std::size_t i = 0; i < 3; ++i) readers.add(read_slowly(direct, &watches[i], &logs[i], &end, i));
+    for (std::size_t i = 0; i < 3; ++i) readers.add(read_slowly(direct, &watches[i], &logs[i], i));
     co_await write_together(direct, p, 8, 100, std::string(100, 'v'));
-    end = co_await put_end(direct, p);
+    const auto end = co_await put_end(direct, p);
     co_await readers.join();
     const auto history = co_await history_of(direct, p, start + 1, end);
     for (const auto& log : logs) {

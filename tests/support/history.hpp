@@ -31,6 +31,8 @@ public:
     const std::vector<change>& all() const noexcept { return all_; }
     /// The newest revision; 0 without any.
     std::int64_t last() const noexcept { return all_.empty() ? 0 : all_.back().revision; }
+    /// What put_end() writes has come.
+    bool ended() const noexcept { return !all_.empty() && all_.back().key.ends_with("~end"); }
     /// The first promise that a watch broke: a revision out of order, again, or in two responses. Empty: none.
     const std::string& fault() const noexcept { return fault_; }
 
@@ -45,7 +47,7 @@ std::string difference(const std::vector<change>& seen, const std::vector<change
 /// Reads a watch until it has brought revision `end`.
 asio::awaitable<void> read_until(etcd::watch* from, change_log* into, std::int64_t end);
 
-/// Writes a last key below `prefix` and returns its revision: a watch that has brought it has brought all.
+/// Writes a last key below `prefix` and returns its revision: a watch that has brought it has brought all. It may do so before this returns.
 asio::awaitable<std::int64_t> put_end(client c, std::string prefix);
 
 /// All changes below `prefix` from a revision on, up to one that is among them.

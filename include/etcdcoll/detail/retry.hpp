@@ -24,7 +24,8 @@ enum class repeatability {
 };
 
 struct retry_policy {
-    std::chrono::steady_clock::duration attempt_limit = std::chrono::milliseconds(1500); ///< a lost leader is replaced in 1 to 1.7 s
+    std::chrono::steady_clock::duration attempt_limit = std::chrono::milliseconds(1500); ///< a lost leader is replaced in 1 to 2 s
+    std::chrono::steady_clock::duration renewed_limit = std::chrono::milliseconds(500);  ///< of a guarded write's attempts after a late one
     std::chrono::steady_clock::duration first_backoff = std::chrono::milliseconds(5);
     std::chrono::steady_clock::duration last_backoff = std::chrono::milliseconds(500);
 };
@@ -44,15 +45,19 @@ public:
         : policy_(policy), kind_(kind), endpoints_(endpoints), deadline_(deadline) {}
 
     /// When the attempt that starts now has to be given up. A write of unknown fate gets all the time there is: its answer is the only
-    /// way to learn it.
-    time_point attempt_deadline(time_point now) const {
-        if (kind_ == repeatability::once) return deadline_;
-        return std::min(deadline_, now + policy_.attempt_limit);
+    /// way to learn it. A guarded write that a follower has passed on to a leader who was dead already is lost, and again as long as the
+    /// followers do not know it: so after an attempt without an answer the next ones are shorter, until each endpoint may have had one.
+    time_point attempt_deadline(time_point now) {
+        const bool shorter = kind_ == repeatability::guarded && late_ != 0 && late_ <= endpoints_;
+        const auto limit = shorter ? std::min(policy_.renewed_limit, policy_.attempt_limit) : policy_.attempt_limit;
+        attempt_deadline_ = kind_ == repeatability::once ? deadline_ : std::min(deadline_, now + limit);
+        return attempt_deadline_;
     }
 
     /// `random` spreads the clients that a failure woke at the same moment.
     decision after(attempt_outcome outcome, time_point now, std::uint64_t random) {
         ++attempts_;
+        if (now >= attempt_deadline_) ++late_;
         if (outcome == attempt_outcome::done) return {action::stop, now};
         if (outcome == attempt_outcome::unknown && kind_ != repeatability::repeatable) fate_unknown_ = true;
         if (outcome == attempt_outcome::final) return {fate_unknown_ ? action::stop_unknown : action::stop, now};
@@ -80,6 +85,8 @@ private:
     std::size_t endpoints_;
     time_point deadline_;
     int attempts_ = 0;
+    std::size_t late_ = 0; // attempts that were given up
+    time_point attempt_deadline_ = time_point::max();
     bool fate_unknown_ = false; // an attempt may have been executed
 };
 

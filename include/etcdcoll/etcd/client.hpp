@@ -40,7 +40,8 @@ public:
     client_options& timeout(duration limit);
     /// How long a call that waits for others (a lock, an election) may take in all. Default 300 s.
     client_options& wait_timeout(duration limit);
-    /// How long one attempt of a repeatable call may take before it is made again elsewhere. Default 1.5 s: a new leader is there after 1 to 1.7 s.
+    /// How long one attempt of a repeatable call may take before it is made again elsewhere. Default 1.5 s: a new leader is there after 1 to 2 s.
+    /// A guarded write that had no answer by then is made again after a third of it (0.5 s at least), once for each endpoint.
     client_options& attempt_timeout(duration limit);
     /// How long a connection may take to come about. Default 1 s; 0.3 s while there are endpoints that were not tried yet.
     client_options& connect_timeout(duration limit);

@@ -10,7 +10,7 @@ namespace {
 
 const retry::time_point start{1000s};
 
-const retry_policy policy{.attempt_limit = 1500ms, .first_backoff = 20ms, .last_backoff = 500ms};
+const retry_policy policy{.attempt_limit = 1500ms, .renewed_limit = 500ms, .first_backoff = 20ms, .last_backoff = 500ms};
 
 retry repeatable(std::size_t endpoints = 1) { return {policy, repeatability::repeatable, endpoints, start + 10s}; }
 retry guarded(std::size_t endpoints = 1) { return {policy, repeatability::guarded, endpoints, start + 10s}; }
@@ -109,4 +109,25 @@ TEST_CASE("retry: an attempt of a repeatable call is limited, a write gets all t
     CHECK(repeatable().attempt_deadline(start + 9s) == start + 10s);
     CHECK(guarded().attempt_deadline(start) == start + 1500ms);
     CHECK(once().attempt_deadline(start) == start + 10s);
+}
+
+TEST_CASE("retry: after an attempt without an answer a guarded write has shorter ones, one for each endpoint") {
+    auto write = guarded(3);
+    CHECK(write.attempt_deadline(start) == start + 1500ms);
+    write.after(attempt_outcome::unknown, start + 10ms, 0); // answered, or cut: that is no reason to hurry
+    CHECK(write.attempt_deadline(start) == start + 1500ms);
+    write.after(attempt_outcome::unknown, start + 1500ms, 0);
+    for (auto now = start + 1500ms; now < start + 3s; now += 500ms) {
+        CHECK(write.attempt_deadline(now) == now + 500ms);
+        write.after(attempt_outcome::not_sent, now, 0); // one that refuses does not count
+        CHECK(write.attempt_deadline(now) == now + 500ms);
+        write.after(attempt_outcome::unknown, now + 500ms, 0);
+    }
+    CHECK(write.attempt_deadline(start + 3s) == start + 4500ms); // they are slow, not lost
+    CHECK(write.attempt_deadline(start + 9s) == start + 10s);
+
+    auto read = repeatable(3);
+    CHECK(read.attempt_deadline(start) == start + 1500ms);
+    read.after(attempt_outcome::unknown, start + 1500ms, 0);
+    CHECK(read.attempt_deadline(start + 2s) == start + 3500ms);
 }

@@ -362,7 +362,9 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
     const auto deadline = measured.started() + std::min<duration>(options.timeout > duration::zero() ? options.timeout : usual, longest_timeout);
     // A large request takes the server its time (30 ms a MB, and more beside others); repeated too early it only adds to the load.
     const duration allowance = std::chrono::microseconds(2 * body.size());
-    const retry_policy policy{.attempt_limit = spec.waits ? longest_timeout : values_.attempt_timeout + allowance};
+    const duration renewed = std::max<duration>(values_.attempt_timeout / 3, std::chrono::milliseconds(500));
+    const retry_policy policy{.attempt_limit = spec.waits ? longest_timeout : values_.attempt_timeout + allowance,
+                              .renewed_limit = spec.waits ? longest_timeout : renewed + allowance};
     const bool guarded = options.guarded && spec.kind == repeatability::once && spec.path == std::string_view("/v3/kv/txn"); // nothing else compares
     const auto kind = guarded ? repeatability::guarded : spec.kind;
     const auto choice = at == any_endpoint ? ring_.size() : 1;
