@@ -16,6 +16,7 @@
 #include <etcdcoll/impl/etcd/lock.ipp>
 #include <etcdcoll/impl/etcd/maintenance.ipp>
 #include <etcdcoll/impl/etcd/metrics.ipp>
+#include <etcdcoll/impl/etcd/namespaced.ipp>
 #include <etcdcoll/impl/etcd/pages.ipp>
 #include <etcdcoll/impl/etcd/reply_stream.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
@@ -26,6 +27,16 @@
 #include <etcdcoll/impl/http/pool.ipp>
 #include <etcdcoll/impl/base64.ipp>
 #include <etcdcoll/impl/log.ipp>
+#include <etcdcoll/impl/recipes/commit.ipp>
+#include <etcdcoll/impl/recipes/double_barrier.ipp>
+#include <etcdcoll/impl/recipes/election.ipp>
+#include <etcdcoll/impl/recipes/modify.ipp>
+#include <etcdcoll/impl/recipes/mutex.ipp>
+#include <etcdcoll/impl/recipes/place.ipp>
+#include <etcdcoll/impl/recipes/queue.ipp>
+#include <etcdcoll/impl/recipes/receipt_book.ipp>
+#include <etcdcoll/impl/recipes/transaction.ipp>
+#include <etcdcoll/impl/recipes/waiting.ipp>
 #include <etcdcoll/impl/run.ipp>
 #include <etcdcoll/impl/session.ipp>
 #include <etcdcoll/impl/tcp_stream.ipp>

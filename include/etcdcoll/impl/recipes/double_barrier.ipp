@@ -202,7 +202,7 @@ ETCDCOLL_DECL asio::awaitable<attendance_list> attendance::withdraw(attendance_l
     receipt once(book_);
     const auto everything = etcd::get(etcd::prefix(prefix_));
     auto request = etcd::when(own_in(), no_ready()).then(everything, etcd::erase(own_), etcd::put(withdrawals(), "")).otherwise(everything);
-    const auto reply = co_await once.txn(std::move(request), book_->core().now() + late_limit);
+    const auto reply = co_await once.txn(std::move(request), book_->core().now() + blame_limit);
     if (reply.succeeded) own_.clear();
     if (reply.responses.empty()) co_return last; // its words are lost
     co_return list(reply.responses.front(), reply.seen);

@@ -129,7 +129,7 @@ ETCDCOLL_DECL asio::awaitable<std::optional<error>> late_in_line(std::shared_ptr
                                                                  duration timeout) {
     auto text = call_and_key(words.kind, book->name()) + ": timed out after " + seconds_text(timeout);
     try {
-        const call_options options{.timeout = late_limit};
+        const call_options options{.timeout = blame_limit};
         const auto first = co_await first_in_line(book->client(), keys_of(book->name(), words.kind), options);
         if (first && first->key == mine) co_return std::nullopt;
         if (first) text += std::string("; ") + words.first + " " + first->value + " since revision " + std::to_string(first->create_revision.value);

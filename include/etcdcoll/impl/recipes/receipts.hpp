@@ -3,9 +3,13 @@
 
 #include <etcdcoll/impl/recipes/waiting.hpp>
 #include <etcdcoll/impl/session_state.hpp>
-#include <etcdcoll/recipes/receipt_book.hpp>
 
 #include <optional>
+
+namespace etcdcoll {
+struct receipt_reply;
+class session;
+} // namespace etcdcoll
 
 namespace etcdcoll::detail {
 
@@ -76,6 +80,8 @@ template <class T> asio::awaitable<T> with_session(receipts& book, asio::awaitab
 const etcd::key_value* first_of(const etcd::op_response& response);
 
 } // namespace etcdcoll::detail
+
+#include <etcdcoll/recipes/receipt_book.hpp> // behind what is declared here: header-only, it brings the bodies that use it
 
 #if defined(ETCDCOLL_HEADER_ONLY)
 #include <etcdcoll/impl/recipes/receipt_book.ipp>

@@ -8,7 +8,7 @@
 
 namespace etcdcoll::detail {
 
-inline constexpr duration late_limit = std::chrono::seconds(1); // for the read that names who is to blame, after the deadline
+inline constexpr duration blame_limit = std::chrono::seconds(1); // for the read that names who is to blame, after the deadline
 
 /// Throws invalid_argument unless `timeout` is longer than zero.
 void check_timeout(const char* call, duration timeout);
