@@ -1,7 +1,13 @@
 #include "support.hpp"
 
 #include <etcdcoll/etcd/batch.hpp>
+#include <support/auth_etcd.hpp>
+#include <support/group.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 using namespace etcdcoll;
@@ -151,27 +157,99 @@ asio::awaitable<void> bounded_flight(std::string p) {
     CHECK(c.metrics().connects == 4);
 }
 
-asio::awaitable<void> rate(std::string p) {
+// Each lease costs some more bytes, which no key or value shows.
+asio::awaitable<void> leased(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, quiet(test_etcd().endpoint(), 30s));
-    const std::string value(64, 'v');
-    const auto seconds_since = [](std::chrono::steady_clock::time_point then) {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-    };
-    const auto begin = std::chrono::steady_clock::now();
-    for (int i = 0; i < 500; ++i) {
-        const auto done = co_await c.put(p + std::to_string(i), value);
-        CHECK(done.header.revision.value > 0);
-    }
-    const auto singly = 500 / seconds_since(begin);
+    const auto lease = co_await c.lease_grant(60s);
     etcd::batch writes(c);
-    for (int i = 0; i < 10'000; ++i) writes.put(p + std::to_string(i), value);
-    const auto middle = std::chrono::steady_clock::now();
+    for (int i = 100; i < 228; ++i) writes.put(p + std::to_string(i), std::string(1'572'800 / 128 - 16 - p.size() - 3, 'x'), lease.id);
     const auto done = co_await writes.run();
-    const auto batched = 10'000 / seconds_since(middle);
     done.check();
-    INFO("one by one " << singly << " puts/s, in a batch " << batched);
-    CHECK(batched > 3 * singly); // 5 and more on a machine that does nothing else
+    CHECK(done.transactions == 2);
+    const auto revoked = co_await c.lease_revoke(lease.id);
+    CHECK(revoked.header.revision.value > 0);
+}
+
+// So does the user's name.
+asio::awaitable<void> named() {
+    const auto executor = co_await asio::this_coro::executor;
+    const auth_etcd server;
+    const std::string name(500, 'n');
+    server.as_root("/v3/auth/user/add", R"({"name":")" + name + R"(","password":"p"})");
+    server.as_root("/v3/auth/user/grant", R"({"user":")" + name + R"(","role":"root"})");
+    client c(executor, quiet(server.endpoint(), 30s).user(name, "p"));
+    etcd::batch writes(c);
+    for (const char* key : {"1", "2"}) writes.put(key, std::string(1'572'800 / 2 - 16 - 1, 'x'));
+    const auto done = co_await writes.run();
+    done.check();
+    CHECK(done.transactions == 2);
+}
+
+asio::awaitable<void> never_twice(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint(), 2s));
+    proxy.add(fault_rule("/v3/kv/txn").drop_reply());
+    etcd::batch writes(c);
+    writes.put(p, "v");
+    const call_options each{.guarded = true};
+    const auto done = co_await writes.run(each);
+    REQUIRE(done.operations.size() == 1);
+    CHECK(done.operations[0].fate == batch_fate::unknown);
+    CHECK(proxy.requests("/v3/kv/txn") == 1);
+    const auto there = co_await c.get(p);
+    REQUIRE(there);
+    CHECK(there->version == 1);
+}
+
+asio::awaitable<void> run_to_its_end(etcd::batch* writes) {
+    const auto done = co_await writes->run();
+    FAIL("not cancelled, with " << done.transactions << " transactions");
+}
+
+asio::awaitable<void> cancelled(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    meeting answered(2);
+    auto options = quiet(proxy.endpoint());
+    options.on_call([executor, &answered](const call_report& report) {
+        if (std::string_view(report.call) == "txn") asio::co_spawn(executor, answered.wait(), asio::detached);
+    });
+    client c(executor, options);
+    client direct(executor, quiet(test_etcd().endpoint()));
+    etcd::batch writes(c);
+    writes.transactions_in_flight(1);
+    for (int i = 0; i < 300; ++i) writes.put(p + std::to_string(i), "v");
+    const auto held = proxy.add(fault_rule("/v3/kv/txn").stall_response());
+    asio::cancellation_signal signal;
+    std::optional<errc> how;
+    meeting ended(2);
+    const auto tell = [&how, &ended, executor](std::exception_ptr failure) {
+        try {
+            if (failure) std::rethrow_exception(failure);
+        } catch (const error& why) {
+            how = why.reason();
+        } catch (const boost::system::system_error& why) {
+            if (why.code() == asio::error::operation_aborted) how = errc::cancelled;
+        }
+        asio::co_spawn(executor, ended.wait(), asio::detached);
+    };
+    auto sent = direct.watch(etcd::watch_request(p + "0", etcd::revision{1}));
+    asio::co_spawn(executor, run_to_its_end(&writes), asio::bind_cancellation_slot(signal.slot(), tell));
+    const auto written = co_await sent.next(); // the first transaction was executed, its reply is held back
+    CHECK(written.events.size() == 1);
+    signal.emit(asio::cancellation_type::terminal);
+    co_await ended.wait();
+    CHECK(how == errc::cancelled);
+    CHECK(writes.size() == 0);
+    CHECK(proxy.wait_for_stalled(1, 10s));
+    proxy.release();
+    co_await answered.wait();
+    const auto turn = co_await c.range(etcd::prefix(p)); // the worker had its turn before
+    CHECK(turn.count == 128);
+    CHECK(proxy.hits(held) == 1);
+    CHECK(proxy.requests("/v3/kv/txn") == 1);
 }
 
 } // namespace
@@ -186,7 +264,14 @@ TEST_CASE("batch: says of each operation whether it was written, was not, or may
 
 TEST_CASE("batch: keeps no more transactions under way than it was told") { run(bounded_flight(unique_prefix())); }
 
-TEST_CASE("batch: writes many times faster than one put after the other") { run(rate(unique_prefix()), 60s); }
+TEST_CASE("batch: what leases and a user's name add to a transaction is counted") {
+    run(leased(unique_prefix()), 60s);
+    run(named(), 60s);
+}
+
+TEST_CASE("batch: no transaction is sent twice, whatever the call's options say") { run(never_twice(unique_prefix())); }
+
+TEST_CASE("batch: a run that is cancelled sends nothing more") { run(cancelled(unique_prefix())); }
 
 TEST_CASE("batch: what cannot work is refused before any I/O") {
     asio::io_context io;

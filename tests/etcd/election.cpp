@@ -163,6 +163,37 @@ asio::awaitable<void> through_faults(std::string name) {
     CHECK(next == values{"11"});
 }
 
+// A watch that etcd ends is begun again where it ended.
+asio::awaitable<void> through_refusals(std::string name) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client direct(executor, quiet(test_etcd().endpoint()));
+    etcd::election_service s(direct);
+    etcd::election_service far(client(executor, quiet(proxy.endpoint())));
+    auto observer = far.observe(name);
+    const auto lease = co_await lease_of(direct);
+    const auto won = co_await s.campaign(name, lease, "0");
+    const auto begun = co_await told(&observer, 1);
+    CHECK(begun == values{"0"});
+    const std::string refusal = R"({"result":{"header":{"cluster_id":"1","member_id":"2","revision":"9","raft_term":"2"},"watch_id":"1",)"
+                                R"("created":true,"canceled":true,"cancel_reason":"because"}})"
+                                "\n";
+    proxy.refuse();
+    proxy.cut_all(close_how::rst);
+    proxy.add(fault_rule("/v3/watch").reply_with(
+        "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(refusal.size()) + "\r\n\r\n" + refusal, after_reply::fin));
+    for (const char* value : {"1", "2", "3"}) {
+        const auto done = co_await s.proclaim(won.leader, value);
+        CHECK(done.revision.value > 0);
+    }
+    proxy.accept_again();
+    const auto refused = co_await ending_of(observer.next());
+    CHECK(refused.reason == errc::refused);
+    CHECK(contains(refused.what, "because"));
+    const auto seen = co_await told(&observer, 3);
+    CHECK(seen == values{"1", "2", "3"});
+}
+
 } // namespace
 
 TEST_CASE("election: a leader proclaims, resigns, and is told from its later self") { run(terms(unique_prefix())); }
@@ -170,6 +201,8 @@ TEST_CASE("election: a leader proclaims, resigns, and is told from its later sel
 TEST_CASE("election: an observer sees every leader and every value, in order and once, also across handovers") { run(handovers(unique_prefix())); }
 
 TEST_CASE("election: an observer goes on over broken connections and compactions") { run(through_faults(unique_prefix())); }
+
+TEST_CASE("election: an observer whose watch etcd has ended misses no value") { run(through_refusals(unique_prefix())); }
 
 TEST_CASE("election: what cannot work is refused before any I/O") {
     asio::io_context io;

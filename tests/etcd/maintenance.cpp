@@ -5,7 +5,10 @@
 #include <etcdcoll/etcd/cluster.hpp>
 #include <etcdcoll/etcd/maintenance.hpp>
 #include <support/etcd_cluster.hpp>
+#include <support/group.hpp>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <openssl/evp.h>
 
@@ -153,7 +156,9 @@ asio::awaitable<void> corrupt_alarm(std::string endpoint) {
     REQUIRE(raised.alarms.size() == 1);
     CHECK(raised.alarms[0].kind == alarm_kind::corrupt);
     const auto stuck = co_await ending_of(c.put("k", "v"));
-    CHECK(stuck.reason != errc{});
+    CHECK(stuck.reason == errc::refused);
+    CHECK(contains(stuck.what, "corrupt cluster"));
+    CHECK(stuck.context.attempts == 1);
     const auto all = co_await m.alarm_list(endpoint);
     CHECK(all.alarms.size() == 1);
     const auto disarmed = co_await m.alarm_disarm(corrupt);
@@ -247,6 +252,41 @@ asio::awaitable<void> broken_snapshots(std::string endpoint, fault_proxy* proxy,
     CHECK(c.metrics().attempts == proxy->requests("/v3/maintenance/snapshot"));
 }
 
+// The first one has come half way when the second one begins, and goes on when that is done.
+asio::awaitable<void> save(etcd::maintenance m, std::string name, meeting* done) {
+    const auto saved = co_await m.snapshot(name);
+    CHECK(saved.bytes > 4 * 1024 * 1024);
+    co_await done->wait();
+}
+
+asio::awaitable<void> two_snapshots(std::string endpoint, fault_proxy* proxy, const scratch* directory) {
+    const auto executor = co_await asio::this_coro::executor;
+    client direct(executor, quiet(endpoint));
+    co_await fill(direct, 4);
+    client c(executor, quiet(proxy->endpoint()));
+    const auto name = directory->file("s.db");
+    meeting done(2);
+    proxy->add(fault_rule("/v3/maintenance/snapshot").stall_response(1'000'000));
+    asio::co_spawn(executor, save(etcd::maintenance(c), name, &done), asio::detached);
+    while (directory->files() == 0) {
+        const auto turn = co_await c.get("k");
+        CHECK(!turn);
+    }
+    const auto changed = co_await direct.put("k", std::string(1'000'000, 'z'));
+    CHECK(changed.header.revision.value > 0);
+    etcd::maintenance m(direct);
+    const auto second = co_await m.snapshot(name);
+    CHECK(contents(name).size() == second.bytes);
+    CHECK(directory->files() == 2);
+    proxy->release();
+    co_await done.wait();
+    CHECK(directory->files() == 1);
+    const auto text = contents(name);
+    REQUIRE(text.size() > 4 * 1024 * 1024);
+    CHECK(text.size() < second.bytes);
+    CHECK(sha256(std::string_view(text).substr(0, text.size() - 32)) == text.substr(text.size() - 32));
+}
+
 // ---- leaders and versions -------------------------------------------------------------------------------------------------------
 
 asio::awaitable<void> leadership_moves(etcd_cluster* servers) {
@@ -311,7 +351,7 @@ TEST_CASE("maintenance: a full database raises an alarm, and is of use again aft
     run(full_database(server.endpoint()));
 }
 
-TEST_CASE("maintenance: a corrupt alarm stops everything until it is disarmed") {
+TEST_CASE("maintenance: a corrupt alarm stops every write until it is disarmed") {
     const command::local_etcd server;
     run(corrupt_alarm(server.endpoint()));
 }
@@ -327,6 +367,13 @@ TEST_CASE("maintenance: a snapshot that breaks off, stalls or is not true leaves
     const command::local_etcd server;
     auto proxy = proxy_of(server);
     run(broken_snapshots(server.endpoint(), &proxy, &directory));
+}
+
+TEST_CASE("maintenance: two snapshots to one name are complete, each for itself") {
+    const scratch directory;
+    const command::local_etcd server;
+    auto proxy = proxy_of(server);
+    run(two_snapshots(server.endpoint(), &proxy, &directory));
 }
 
 TEST_CASE("maintenance: the leader hands its office on when asked itself") {
@@ -356,6 +403,8 @@ TEST_CASE("maintenance: what cannot work is refused before any I/O") {
     CHECK(reason([&] { return m.alarm_activate({member_id{1}, alarm_kind::none}); }) == errc::invalid_argument);
     CHECK(reason([&] { return m.alarm_activate({member_id::none(), alarm_kind::corrupt}); }) == errc::invalid_argument);
     CHECK(reason([&] { return m.alarm_disarm({}); }) == errc::invalid_argument);
+    CHECK(reason([&] { return m.alarm_disarm({member_id{1}, alarm_kind::none}); }) == errc::invalid_argument);
+    CHECK(reason([&] { return m.alarm_disarm({member_id::none(), alarm_kind::no_space}); }) == errc::invalid_argument);
     CHECK(reason([&] { return m.downgrade(etcd::downgrade_action::enable, ""); }) == errc::invalid_argument);
     CHECK(through.metrics().calls == 0);
 }

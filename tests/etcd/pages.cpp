@@ -194,6 +194,75 @@ asio::awaitable<void> goes_on_after_errors(std::string p) {
     CHECK(all.done());
 }
 
+// etcd is there again when half of the time has gone.
+asio::awaitable<void> long_outage(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client direct(executor, quiet(test_etcd().endpoint()));
+    co_await fill(direct, p, 10, 1);
+    auto options = quiet(proxy.endpoint(), 3s);
+    int calls = 0;
+    options.on_call([&proxy, &calls](const call_report&) {
+        if (++calls == 1) proxy.accept_again();
+    });
+    client c(executor, options);
+    proxy.refuse();
+    etcd::pages all(c, etcd::prefix(p), 5);
+    const auto begun = std::chrono::steady_clock::now();
+    const auto page = co_await all.next();
+    CHECK(std::chrono::steady_clock::now() - begun >= 1s);
+    CHECK(page.size() == 5);
+    CHECK(calls == 2);
+}
+
+// A sorted range is read to its end by etcd, for each page.
+asio::awaitable<void> unsorted(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    co_await fill(c, p, 10, 1);
+    const auto sorted = proxy.add(fault_rule("/v3/kv/range").when([](std::string_view request) { return request.find("sort_order") != std::string_view::npos; }));
+    etcd::range_request request(etcd::prefix(p));
+    request.sort_order = etcd::sort_order::ascend;
+    etcd::pages all(c, request, 5);
+    for (int next = 0; next < 10;) {
+        const auto page = co_await all.next();
+        REQUIRE(page.size() == 5);
+        for (const auto& kv : page) CHECK(kv.key == numbered(p, next++));
+    }
+    CHECK(all.done());
+    CHECK(proxy.hits(sorted) == 0);
+}
+
+asio::awaitable<void> behind_a_lagging_member(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    co_await fill(c, p, 10, 1);
+    const std::string words = R"({"code":11,"message":"etcdserver: mvcc: required revision is a future revision"})";
+    const auto lagging = proxy.add(fault_rule("/v3/kv/range")
+                                       .when([](std::string_view request) { return request.find("\"serializable\":true") != std::string_view::npos; })
+                                       .skip(1)
+                                       .times(fault_rule::always)
+                                       .reply_with("HTTP/1.1 400 Bad Request\r\nContent-Length: " + std::to_string(words.size()) + "\r\n\r\n" + words));
+    etcd::range_request request(etcd::prefix(p));
+    request.serializable = true;
+    etcd::pages all(c, request, 2);
+    for (int next = 0; next < 10;) {
+        const auto page = co_await all.next();
+        REQUIRE(page.size() == 2);
+        for (const auto& kv : page) CHECK(kv.key == numbered(p, next++));
+    }
+    CHECK(proxy.hits(lagging) == 1);
+    // A future one for all members too is told.
+    etcd::range_request future(etcd::prefix(p));
+    future.revision = revision{all.revision().value + 1'000'000};
+    future.serializable = true;
+    etcd::pages never(c, future, 2);
+    const auto early = co_await ending_of(never.next());
+    CHECK(early.reason == errc::refused);
+}
+
 } // namespace
 
 TEST_CASE("pages: 100,000 keys come in replies of bounded size, all of one revision") { run(many(unique_prefix()), 120s); }
@@ -203,6 +272,12 @@ TEST_CASE("pages: every page size gives every key once, in order") { run(sizes(u
 TEST_CASE("pages: large values make smaller pages") { run(large_values(unique_prefix()), 120s); }
 
 TEST_CASE("pages: a page that takes too long is asked for again as a smaller one") { run(smaller_on_failure(unique_prefix())); }
+
+TEST_CASE("pages: an outage may last as long as the call") { run(long_outage(unique_prefix())); }
+
+TEST_CASE("pages: etcd is asked for no order, which it would sort everything for") { run(unsorted(unique_prefix())); }
+
+TEST_CASE("pages: a member that lags behind the first page does not end a serializable listing") { run(behind_a_lagging_member(unique_prefix())); }
 
 TEST_CASE("pages: what is compacted meanwhile is told, and the rest can be read") { run(compacted_meanwhile(unique_prefix())); }
 

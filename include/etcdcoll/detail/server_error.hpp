@@ -59,6 +59,7 @@ inline server_verdict judge(int code, int http_status, std::string_view message)
         if (says("rpc not supported for learner")) return {errc::unavailable, attempt_outcome::rejected};
         if (says("unhealthy cluster")) return {errc::unavailable, attempt_outcome::rejected}; // a change of members, refused for now
         return {errc::unavailable, attempt_outcome::unknown}; // "request timed out", "leader changed": it may be applied all the same
+    case 15: return {errc::refused, attempt_outcome::final}; // "corrupt cluster": the alarm, which keeps everything from being executed
     case 16: return {errc::unauthenticated, attempt_outcome::final, true};
     default: break;
     }

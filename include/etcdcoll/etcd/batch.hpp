@@ -34,9 +34,9 @@ struct [[nodiscard]] batch_result {
     std::size_t transactions = 0;        ///< that were sent
 
     /// Every operation was written.
-    bool complete() const noexcept;
+    ETCDCOLL_API bool complete() const noexcept;
     /// Throws the first failure that there is.
-    void check() const;
+    ETCDCOLL_API void check() const;
 };
 
 namespace detail {
@@ -75,7 +75,7 @@ public:
     /// Errors:  none that an operation's entry can tell.
     /// Cancel:  terminal; what was sent may be executed, nothing more is sent.
     /// Cost:    one transaction for up to 128 operations and 1.5 MiB; a key that is written n times makes at least n. Each takes
-    ///          `each.timeout` at most, and is not repeated once a byte of it was sent.
+    ///          `each.timeout` at most, and is not repeated once a byte of it was sent, whatever `each.guarded` says.
     asio::awaitable<batch_result> run(call_options each = {});
 
 private:

@@ -83,8 +83,8 @@ struct downgrade_response {
 ///
 /// `endpoint` ("http://10.0.0.1:2379") names the member that is meant; it need not be one of the client's. Without one it is whichever
 /// member the client talks to at the moment.
-/// Reads are repeated until the deadline. A write is sent once.
-/// Errors:  those of client; invalid_argument for an endpoint that is no URL.
+/// Reads are repeated until the deadline, but for snapshot(). A write is sent once.
+/// Errors:  those of client; invalid_argument for an endpoint that is no URL, for an alarm without a kind or a member.
 /// Cancel:  terminal; a write that was sent may have been executed.
 /// Cost:    one request.
 class ETCDCOLL_API maintenance {
@@ -97,7 +97,8 @@ public:
     /// Every alarm of the cluster.
     asio::awaitable<alarm_response> alarm_list(std::string endpoint = {}, call_options options = {});
     asio::awaitable<alarm_response> alarm_activate(alarm raised, std::string endpoint = {}, call_options options = {});
-    /// Returns the alarm, or none where it was not raised. After no_space: first make room (compact, defragment), else it comes back.
+    /// `raised`: one of alarm_list(). Returns the alarm, or none where it was not raised. After no_space: first make room (compact,
+    /// defragment), else it comes back.
     asio::awaitable<alarm_response> alarm_disarm(alarm raised, std::string endpoint = {}, call_options options = {});
 
     /// Gives free pages of the member's database back to its file system. The member answers nobody meanwhile: one member after the other.
@@ -112,11 +113,12 @@ public:
     asio::awaitable<hash_kv_response> hash_kv(revision at = {}, std::string endpoint = {}, call_options options = {});
 
     /// Saves the member's database as the file `to`, as `etcdctl snapshot save` does: complete, checked against etcd's SHA-256 (which is its
-    /// last 32 bytes) and on the disk when it returns, or not there at all. It grows as `<to>.part`; an older `to` is replaced at the end.
-    /// `options.timeout` limits how long nothing may come, not how long it takes.
+    /// last 32 bytes) and on the disk when it returns, or not there at all. It grows as `<to>.part-` and six letters, a file of its own for
+    /// each call (a process that is killed leaves it behind); an older `to` is replaced at the end. Asked for once: what breaks off is not
+    /// begun anew. `options.timeout` limits how long nothing may come, not how long it takes.
     ///
     /// Errors:  timed_out, connection_failed, unavailable; bad_reply for a stream that ends early or a checksum that differs; file_failed.
-    /// Cancel:  terminal; `<to>.part` is removed.
+    /// Cancel:  terminal; the unfinished file is removed.
     /// Cost:    one connection of its own; the file's bytes and a third more; about 1 MiB of memory. Writing the file holds up the client's
     ///          other calls, as long as the disk takes for 4 MiB at a time.
     asio::awaitable<snapshot_response> snapshot(std::string to, std::string endpoint = {}, call_options options = {});

@@ -19,8 +19,8 @@ namespace etcdcoll::etcd {
 class ETCDCOLL_API pages {
 public:
     /// `page_size`: keys a page, at most; fewer, down to one, where pages would exceed about 4 MiB or take too long. Of `request` everything
-    /// counts but `limit`; its revision, where it has one, is that of all pages. Throws errc::invalid_argument for a page size of 0, count_only, or
-    /// any order but ascending by key.
+    /// counts but `limit`; its revision, where it has one, is that of all pages. A serializable listing becomes a linearizable one where a
+    /// member lags behind the first page. Throws errc::invalid_argument for a page size of 0, count_only, or any order but ascending by key.
     explicit pages(client through, range_request request, std::size_t page_size = 1000, call_options each = {});
 
     pages& keys_only(bool on = true);
@@ -32,7 +32,8 @@ public:
     ///          that revision before the last page was read, and what is left cannot be read as it was: begin anew with another object, or
     ///          go on at the newest revision with `pages(client, key_range(last_key + '\0', end))` where one state is not needed.
     /// Cancel:  terminal; next() may be called again.
-    /// Cost:    one request a page, in memory one page.
+    /// Cost:    one request a page, in memory one page. Of a request with a least or greatest mod or create revision etcd reads all of the rest
+    ///          of the range for each page: better to leave those out, and to choose oneself.
     asio::awaitable<std::vector<key_value>> next();
 
     /// Of all pages; 0 before the first one.

@@ -29,7 +29,7 @@ struct watch_request {
 
 /// The changes of one or more revisions, complete: all events of a revision are in one response.
 struct watch_response {
-    response_header header; ///< its revision is the store's, which may be ahead of the events while history is read: they carry their own
+    response_header header; ///< its revision is the store's: while a watch catches up, ahead of the events'
     std::vector<event> events;
 };
 

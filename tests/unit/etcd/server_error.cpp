@@ -43,6 +43,7 @@ TEST_CASE("server_error: etcd's answers mean the same in all versions") {
         {14, 503, "etcdserver: request timed out", errc::unavailable, attempt_outcome::unknown},
         {14, 503, "etcdserver: leader changed", errc::unavailable, attempt_outcome::unknown},
         {14, 503, "etcdserver: no leader", errc::unavailable, attempt_outcome::unknown},
+        {15, 500, "etcdserver: corrupt cluster", errc::refused, attempt_outcome::final},
         {16, 401, "etcdserver: invalid auth token", errc::unauthenticated, attempt_outcome::final},
         {0, 502, "Bad Gateway", errc::unavailable, attempt_outcome::unknown},
         {0, 400, "CommonName of client sending a request against gateway will be ignored", errc::unauthenticated, attempt_outcome::final},

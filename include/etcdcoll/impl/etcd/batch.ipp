@@ -24,6 +24,8 @@ ETCDCOLL_DECL void batch_result::check() const {
 
 namespace detail {
 
+ETCDCOLL_DECL std::size_t size_of(const batch_operation& one) { return size_of_write(one.key, one.value, static_cast<bool>(one.lease)); }
+
 // One run, on the client's strand. Its workers hold it, so it outlives a run() that is cancelled.
 struct batch_run {
     batch_run(client through_, std::vector<batch_operation> operations_, call_options each_)
@@ -32,8 +34,9 @@ struct batch_run {
         result.operations.resize(operations.size());
         std::vector<etcdcoll::detail::batch_item> items;
         items.reserve(operations.size());
-        for (const auto& one : operations) items.push_back({one.key, size_of_write(one.key, one.value)});
-        waves = etcdcoll::detail::plan_batch(items, {.operations = operations_limit, .bytes = request_limit});
+        for (const auto& one : operations) items.push_back({one.key, size_of(one)});
+        const auto user = through.core()->values().user.size(); // which etcd writes beside each request
+        waves = etcdcoll::detail::plan_batch(items, {.operations = operations_limit, .bytes = request_limit - std::min(user, request_limit)});
     }
 
     // What a failure of an earlier operation on the key leaves of a transaction.
@@ -146,6 +149,7 @@ ETCDCOLL_DECL asio::awaitable<batch_result> run_batch(std::shared_ptr<batch_run>
 ETCDCOLL_DECL asio::awaitable<batch_result> plan_and_run(client through, std::vector<batch_operation> operations, call_options each,
                                                          std::size_t in_flight) {
     const auto strand = through.core()->strand();
+    each.guarded = false; // nothing compares here: a repetition would write twice
     const auto run = std::make_shared<batch_run>(std::move(through), std::move(operations), each);
     auto result = co_await etcdcoll::detail::on_strand(strand, run_batch(run, in_flight));
     co_return result;
@@ -163,7 +167,7 @@ ETCDCOLL_DECL batch& batch::transactions_in_flight(std::size_t most) {
 
 ETCDCOLL_DECL batch& batch::add(detail::batch_operation added, const char* call) {
     if (added.key.empty()) throw error(errc::invalid_argument, std::string(call) + ": the key is empty");
-    const auto size = detail::size_of_write(added.key, added.value);
+    const auto size = detail::size_of(added);
     if (size > detail::request_limit)
         throw error(errc::too_large, etcdcoll::detail::call_and_key(call, added.key) + ": " + std::to_string(size) +
                                          " bytes are more than the " + std::to_string(detail::request_limit) + " that etcd takes in one request");

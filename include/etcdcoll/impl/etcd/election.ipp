@@ -115,18 +115,22 @@ struct election_observer::state {
     void listed(range_response found) {
         const auto now = at ? at : found.header.revision;
         led = !found.kvs.empty();
-        auto watched = led ? key_range(found.kvs.front().key) : etcd::prefix(prefix);
+        watched = led ? key_range(found.kvs.front().key) : etcd::prefix(prefix);
         if (led && !told(found.kvs.front())) tell(found.header, std::move(found.kvs.front()));
-        changes.emplace(through.watch(watch_request(std::move(watched), revision{now.value + 1})));
+        seen = now;
+        follow();
     }
 
+    void follow() { changes.emplace(through.watch(watch_request(*watched, revision{seen.value + 1}))); }
+
     void changed(watch_response response) {
+        seen = response.events.back().kv.mod_revision;
         for (auto& one : response.events) {
             if (led && one.type == event::kind::put) {
                 tell(response.header, std::move(one.kv));
             } else if (led || one.type == event::kind::put) { // the leader has gone, or there is one again
                 at = one.kv.mod_revision;
-                changes.reset();
+                list_again();
                 return;
             }
         }
@@ -144,16 +148,23 @@ struct election_observer::state {
         ready.push_back(std::move(one));
     }
 
+    void list_again() {
+        watched.reset();
+        changes.reset();
+    }
+
     void compacted() {
         at = revision{};
-        changes.reset();
+        list_again();
     }
 
     client through;
     std::string prefix;
     revision at; // of the next listing; 0: the newest
     bool led = false;
-    std::optional<watch> changes; // of the leader's key, or of all where there is none
+    std::optional<key_range> watched; // the leader's key, or all where there is none
+    revision seen;                    // what is watched was told up to there
+    std::optional<watch> changes;     // nothing behind a watch that failed: the next one goes on where it was
     revision last_revision;       // what was told last
     std::string last_key;
     std::deque<leader_response> ready;
@@ -188,7 +199,8 @@ ETCDCOLL_DECL asio::awaitable<leader_response> election_observer::next_of(std::s
         if (s.cancelled) throw error(errc::closed, "observe: cancelled");
         bool lost = false;
         try {
-            if (s.changes) {
+            if (s.watched) {
+                if (!s.changes) s.follow();
                 auto response = co_await s.changes->next();
                 s.changed(std::move(response));
             } else {
@@ -198,7 +210,7 @@ ETCDCOLL_DECL asio::awaitable<leader_response> election_observer::next_of(std::s
             }
         } catch (const error& failure) {
             lost = failure.reason() == errc::compacted;
-            if (!lost && s.changes && failure.reason() != errc::cancelled) s.compacted(); // the watch is over
+            if (!lost && failure.reason() != errc::cancelled) s.changes.reset(); // the watch is over
             if (!lost) throw;
         }
         if (lost) s.compacted();

@@ -71,7 +71,8 @@ ETCDCOLL_DECL asio::awaitable<list_watch_response> list_watch::next_of(std::shar
             if (s.changes) {
                 auto response = co_await s.changes->next();
                 result.events = std::move(response.events);
-                result.revision = response.header.revision;
+                // Not the header's: that is the store's, which may be ahead of what a watch that catches up is being told.
+                result.revision = result.events.back().kv.mod_revision;
                 co_return result;
             }
             auto page = co_await s.listing->next();

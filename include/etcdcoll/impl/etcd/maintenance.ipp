@@ -122,6 +122,8 @@ ETCDCOLL_DECL downgrade_response read_downgrade(const codec::json::object& from)
 
 ETCDCOLL_DECL void check_alarm(const char* call, const alarm& meant) {
     if (meant.kind == alarm_kind::none) throw error(errc::invalid_argument, std::string(call) + ": no kind of alarm is named");
+    // To disarm the alarm of no member does nothing, and etcd calls that a success.
+    if (!meant.member) throw error(errc::invalid_argument, std::string(call) + ": no member is named");
 }
 
 // ---- snapshot -------------------------------------------------------------------------------------------------------------------
@@ -189,7 +191,6 @@ ETCDCOLL_DECL asio::awaitable<alarm_response> maintenance::alarm_list(std::strin
 
 ETCDCOLL_DECL asio::awaitable<alarm_response> maintenance::alarm_activate(alarm raised, std::string endpoint, call_options options) {
     detail::check_alarm("alarm_activate", raised);
-    if (!raised.member) throw error(errc::invalid_argument, "alarm_activate: no member is named");
     return detail::request<alarm_response>(client_, detail::alarm_activate_call, detail::encode_alarm("ACTIVATE", raised), {}, options,
                                            detail::read_alarms, std::move(endpoint));
 }

@@ -21,6 +21,16 @@ ETCDCOLL_DECL std::int64_t next_page_size(std::int64_t page_size, std::size_t ke
 // What a smaller page may do better.
 ETCDCOLL_DECL bool was_too_much(const error& failure) { return failure.reason() == errc::timed_out || failure.reason() == errc::bad_reply; }
 
+// What the same page may do better, later.
+ETCDCOLL_DECL bool was_out_of_reach(const error& failure) {
+    return failure.reason() == errc::connection_failed || failure.reason() == errc::unavailable;
+}
+
+// A member that lags behind the one that answered the first page.
+ETCDCOLL_DECL bool was_too_early(const error& failure) {
+    return failure.reason() == errc::refused && failure.context().server_message.find("required revision is a future revision") != std::string::npos;
+}
+
 } // namespace detail
 
 ETCDCOLL_DECL pages::pages(client through, range_request request, std::size_t page_size, call_options each)
@@ -32,6 +42,7 @@ ETCDCOLL_DECL pages::pages(client through, range_request request, std::size_t pa
         throw error(errc::invalid_argument, "pages: they come in ascending order of the keys only");
     if (request_.keys.key.empty()) throw error(errc::invalid_argument, "pages: the key is empty");
     request_.limit = page_size_;
+    request_.sort_order = sort_order::none; // the same order, but of a sorted range etcd reads all of the rest for each page
 }
 
 ETCDCOLL_DECL pages& pages::keys_only(bool on) {
@@ -39,22 +50,34 @@ ETCDCOLL_DECL pages& pages::keys_only(bool on) {
     return *this;
 }
 
-// A page that takes too long is asked for again as an eighth of it, within the same time.
+// A page that takes too long is asked for again as an eighth of it, within the same time: hence half of it for the first one. Where etcd was
+// not reached that says nothing of the page, which then has what is left.
 ETCDCOLL_DECL asio::awaitable<range_response> pages::next_reply() {
     const auto core = client_.core();
     const auto whole = options_.timeout > duration::zero() ? options_.timeout : core->values().timeout;
     const auto deadline = core->now() + std::min<duration>(whole, etcdcoll::detail::longest_timeout);
+    bool all_at_once = false;
     for (;;) {
         auto each = options_;
         each.timeout = std::max<duration>(deadline - core->now(), std::chrono::milliseconds(1));
-        if (request_.limit > 1) each.timeout /= 2;
+        const bool in_part = request_.limit > 1 && !all_at_once;
+        if (in_part) each.timeout /= 2;
         try {
             auto reply = co_await client_.range(request_, each);
             co_return reply;
         } catch (const error& failure) {
-            if (request_.limit == 1 || !detail::was_too_much(failure) || core->now() >= deadline) throw;
+            if (core->now() >= deadline) throw;
+            if (request_.limit > 1 && detail::was_too_much(failure)) {
+                request_.limit /= 8;
+            } else if (in_part && detail::was_out_of_reach(failure)) {
+                all_at_once = true;
+            } else if (request_.serializable && detail::was_too_early(failure)) {
+                request_.serializable = false;
+            } else {
+                throw;
+            }
         }
-        request_.limit = std::max<std::int64_t>(request_.limit / 8, 1);
+        request_.limit = std::max<std::int64_t>(request_.limit, 1);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -18,12 +19,12 @@
 
 namespace etcdcoll::etcd::detail {
 
-/// Grows as `<name>.part`, which the destructor removes unless finish() has been called.
+/// Grows as `<name>.part-XXXXXX`, a file that nobody else writes, which the destructor removes unless finish() has been called.
 class snapshot_file {
 public:
     explicit snapshot_file(std::string name)
-        : name_(std::move(name)), part_(name_ + ".part"), digest_(EVP_MD_CTX_new(), &EVP_MD_CTX_free),
-          file_(::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) {
+        : name_(std::move(name)), part_(name_ + ".part-XXXXXX"), digest_(EVP_MD_CTX_new(), &EVP_MD_CTX_free),
+          file_(::mkostemp(part_.data(), O_CLOEXEC)) {
         if (file_ < 0) fail("open", part_);
         if (!digest_ || EVP_DigestInit_ex(digest_.get(), EVP_sha256(), nullptr) != 1) {
             discard();
