@@ -19,6 +19,9 @@ TEST_CASE("server_error: etcd's answers mean the same in all versions") {
         {1, 499, "context canceled", errc::unavailable, attempt_outcome::unknown},
         {2, 500, "context deadline exceeded", errc::unavailable, attempt_outcome::unknown},
         {2, 500, "election: not leader", errc::refused, attempt_outcome::final},
+        {2, 500, "raft proposal dropped", errc::unavailable, attempt_outcome::rejected}, // while the leader hands over
+        {14, 503, "etcdserver: rpc not supported for learner", errc::unavailable, attempt_outcome::rejected},
+        {0, 413, "Request Entity Too Large", errc::too_large, attempt_outcome::final}, // of a proxy
         {3, 400, "etcdserver: key is not provided", errc::refused, attempt_outcome::final},
         {3, 400, "etcdserver: request is too large", errc::too_large, attempt_outcome::final},
         {3, 400, "etcdserver: user name is empty", errc::unauthenticated, attempt_outcome::final},

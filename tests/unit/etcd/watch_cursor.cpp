@@ -66,3 +66,43 @@ TEST_CASE("watch_cursor: all events of one revision belong together") {
     CHECK(cursor.accept(events) == 0);
     CHECK(events.size() == 3);
 }
+
+TEST_CASE("watch_cursor: a quiet watch goes on behind what the server has said twice, a while apart") {
+    using namespace std::chrono_literals;
+    const std::chrono::steady_clock::time_point begin{100s};
+    watch_cursor cursor(etcd::revision{5});
+    cursor.progress(etcd::revision{20}, begin);
+    CHECK(cursor.resume().value == 5);
+    cursor.progress(etcd::revision{30}, begin + 999ms);
+    CHECK(cursor.resume().value == 5);
+    cursor.progress(etcd::revision{30}, begin + 1s);
+    CHECK(cursor.resume().value == 21);
+    cursor.stream_ended(); // what was said on it last was not said again
+    cursor.progress(etcd::revision{40}, begin + 5s);
+    CHECK(cursor.resume().value == 21);
+    cursor.progress(etcd::revision{40}, begin + 7s);
+    CHECK(cursor.resume().value == 41);
+}
+
+TEST_CASE("watch_cursor: a server that spoke too early is not believed, and its late events are not lost") {
+    using namespace std::chrono_literals;
+    const std::chrono::steady_clock::time_point begin{100s};
+    watch_cursor cursor(etcd::revision{5});
+    cursor.progress(etcd::revision{20}, begin);
+    auto late = at({10});
+    CHECK(cursor.accept(late) == 0);
+    CHECK(late.size() == 1);
+    cursor.progress(etcd::revision{20}, begin + 2s);
+    CHECK(cursor.resume().value == 11);
+    auto later = at({12});
+    CHECK(cursor.accept(later) == 0);
+    CHECK(cursor.resume().value == 13);
+}
+
+TEST_CASE("watch_cursor: what stands behind later events is dropped") {
+    watch_cursor cursor(etcd::revision{5});
+    auto events = at({7, 6, 7, 8});
+    CHECK(cursor.accept(events) == 1);
+    CHECK(events.size() == 3);
+    CHECK(cursor.resume().value == 9);
+}
