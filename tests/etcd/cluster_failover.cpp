@@ -89,19 +89,19 @@ asio::awaitable<void> read_own(client c, std::string p, load* all) {
     }
 }
 
+// Elections take 1 to 2 s, and that again when votes are split.
 struct expectation {
-    milliseconds most_writes; ///< nine in ten of those that took long
-    milliseconds all_writes;
-    milliseconds all_reads;
+    milliseconds calls;
     milliseconds watch;
 };
 
 using blow = void (command::local_etcd::*)();
 
-asio::awaitable<void> strike(etcd_cluster* cluster, std::size_t victim, blow falls, bool learns, std::string p, expectation within) {
+// The client begins with the endpoint `at`; `learns`: it is given that one only.
+asio::awaitable<void> strike(etcd_cluster* cluster, std::size_t victim, blow falls, std::size_t at, bool learns, std::string p, expectation within) {
     const auto executor = co_await asio::this_coro::executor;
     listener heard(executor);
-    auto options = quiet(endpoints_from(*cluster, victim, learns ? 1 : 3));
+    auto options = quiet(endpoints_from(*cluster, at, learns ? 1 : 3));
     if (learns) options.refresh_endpoints(1ms).log(heard.log());
     client c(executor, options);
     client direct(executor, quiet(endpoints_from(*cluster, victim + 1, 2)));
@@ -133,11 +133,8 @@ asio::awaitable<void> strike(etcd_cluster* cluster, std::size_t victim, blow fal
     const auto history = co_await history_of(direct, p, start, end);
     CHECK(log.fault() == "");
     CHECK(difference(log.all(), history, start, end) == "");
-    std::sort(all.writes.begin(), all.writes.end(), std::greater<>());
-    INFO("the longest writes took " << all.writes[0].count() << ", " << all.writes[1].count() << ", " << all.writes[5].count() << " ms");
-    CHECK(all.writes[0] < within.all_writes);
-    CHECK(all.writes[1] < within.most_writes); // six were under way
-    CHECK(*std::max_element(all.reads.begin(), all.reads.end()) < within.all_reads);
+    CHECK(*std::max_element(all.writes.begin(), all.writes.end()) < within.calls);
+    CHECK(*std::max_element(all.reads.begin(), all.reads.end()) < within.calls);
 }
 
 // ---- a member without a leader --------------------------------------------------------------------------------------------------
@@ -185,23 +182,28 @@ asio::awaitable<void> loses_its_leader(etcd_cluster* cluster, std::string p) {
 
 TEST_CASE("failover: a follower that is killed costs calls less than a second, and a watch nothing") {
     auto& cluster = shared_cluster();
-    run(strike(&cluster, cluster.follower(), &command::local_etcd::kill, false, unique_prefix(), {1s, 1s, 1s, 2s}));
+    const auto victim = cluster.follower();
+    run(strike(&cluster, victim, &command::local_etcd::kill, victim, false, unique_prefix(), {1s, 2s}));
 }
 TEST_CASE("failover: a client given one member, which is killed, goes on with those that it has learned") {
     auto& cluster = shared_cluster();
-    run(strike(&cluster, cluster.follower(), &command::local_etcd::kill, true, unique_prefix(), {1s, 1s, 1s, 2s}));
+    const auto victim = cluster.follower();
+    run(strike(&cluster, victim, &command::local_etcd::kill, victim, true, unique_prefix(), {1s, 2s}));
 }
 TEST_CASE("failover: a follower that is stopped costs calls one attempt, and a watch less than 6 s") {
     auto& cluster = shared_cluster();
-    run(strike(&cluster, cluster.follower(), &command::local_etcd::pause, false, unique_prefix(), {2500ms, 3s, 2500ms, 6s}));
+    const auto victim = cluster.follower();
+    run(strike(&cluster, victim, &command::local_etcd::pause, victim, false, unique_prefix(), {2500ms, 6s}));
 }
-TEST_CASE("failover: when the leader is killed guarded writes end within 3 s, and a watch goes on within 6 s") {
+TEST_CASE("failover: when the leader is killed calls wait for the next one, and a watch goes on within 6 s") {
     auto& cluster = shared_cluster();
-    run(strike(&cluster, cluster.leader(), &command::local_etcd::kill, false, unique_prefix(), {3s, 6s, 6s, 6s}));
+    const auto victim = cluster.leader();
+    run(strike(&cluster, victim, &command::local_etcd::kill, victim, false, unique_prefix(), {6s, 6s}));
 }
-TEST_CASE("failover: when the leader is stopped guarded writes end within 4 s, and a watch goes on within 6 s") {
+TEST_CASE("failover: when the leader is stopped calls through another member wait for the next one, and a watch there goes on") {
     auto& cluster = shared_cluster();
-    run(strike(&cluster, cluster.leader(), &command::local_etcd::pause, false, unique_prefix(), {4s, 6s, 6s, 6s}));
+    const auto victim = cluster.leader();
+    run(strike(&cluster, victim, &command::local_etcd::pause, victim + 1, false, unique_prefix(), {6s, 6s}));
 }
 TEST_CASE("failover: a watch at a member that has lost its leader ends there within 6 s, and goes on when there is a majority again") {
     auto& cluster = shared_cluster();

@@ -90,8 +90,8 @@ asio::awaitable<void> progress_of_a_quiet_store(local_etcd* etcd) {
     client c(executor, quiet(etcd->endpoint()));
     const auto at = co_await newest(c);
     auto changes = c.watch(below("k", at + 1));
-    const revision now{at};
-    const auto reached = co_await changes.progress(now, 2s);
+    const revision newest_one{at};
+    const auto reached = co_await changes.progress(newest_one, 2s);
     CHECK(reached.value == at);
     auto waiting = changes.progress(revision{at + 1}, 300ms); // nobody writes it
     const auto end = co_await ending_of(std::move(waiting));
@@ -138,7 +138,7 @@ asio::awaitable<void> progress_under_load(std::string p) {
     const auto start = co_await newest(direct);
     auto changes = c.watch(below(p, start + 1));
     crowd writers(executor);
-    for (int i = 0; i < 8; ++i) writers.add(write(direct, p + std::to_string(i) + "/", 0, 250, ""));
+    for (int i = 0; i < 8; ++i) writers.add(write(direct, p + std::to_string(i) + "/", 0, 120, ""));
     change_log log;
     std::vector<reached> told;
     co_await ask_meanwhile(c, &changes, &log, &told, &writers);
@@ -268,7 +268,7 @@ asio::awaitable<void> stopped_across_cut(std::string p, bool all_stopped) {
     if (all_stopped) other.reset();
     const auto waiting = c.metrics().watch_backlog;
     CHECK(waiting > 0);
-    CHECK(waiting < 200);
+    CHECK(waiting < 800);
     proxy.cut_all(close_how::rst);
     co_await write_together(direct, p, 2, 10, "later");
     end = co_await put_end(direct, p);
@@ -310,7 +310,7 @@ asio::awaitable<void> stopped_across_compaction(std::string p) {
     CHECK(over.reason == errc::compacted);
     CHECK(over.context.compact_revision == end);
     CHECK(log.all().size() > 1);
-    CHECK(log.all().size() < 200);
+    CHECK(log.all().size() < history.size());
     CHECK(difference(log.all(), history, start + 1, log.last()) == "");
 }
 
@@ -326,7 +326,7 @@ asio::awaitable<void> stopped_for_long(std::string p) {
     auto changes = c.watch(below(p, start + 1));
     std::int64_t end = 0;
     co_await fill(c, direct, p, start + 1, &end);
-    const auto later = system->now() + 12s;
+    const auto later = system->now() + 8s;
     co_await detail::sleep_until(executor, system, later);
     CHECK(c.metrics().watch_reconnects == 0);
     change_log log;
@@ -375,7 +375,7 @@ asio::awaitable<void> come_and_go_under_load(std::string p) {
     beside.add(follow(c, &steady, &log, &most));
     crowd guests(executor);
     for (std::uint64_t i = 0; i < 4; ++i) guests.add(come_and_go(c, p, &log, &parts, &end, start, i));
-    co_await write_together(direct, p, 8, 300, "");
+    co_await write_together(direct, p, 8, 200, "");
     end = co_await put_end(direct, p);
     // Guests that still wait get this one; it is not theirs to end the test without.
     const auto again = co_await put_end(direct, p);
@@ -502,7 +502,7 @@ asio::awaitable<void> idle_behind_buffering_proxy(std::string p) {
     change_log log;
     co_await read_until(&changes, &log, first.header.revision.value);
     const auto streams = c.metrics().watch_streams;
-    const auto later = system->now() + 12s;
+    const auto later = system->now() + 8s;
     co_await detail::sleep_until(executor, system, later);
     CHECK(c.metrics().watch_streams == streams); // the endpoint answers, so the stream is kept
     CHECK(c.metrics().watch_reconnects == 0);

@@ -58,25 +58,27 @@ asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, st
     co_return log.all();
 }
 
+crowd::crowd(asio::any_io_executor executor) : executor_(executor), state_(std::make_shared<state>(executor)) {}
+
 void crowd::add(asio::awaitable<void> member) {
-    ++running_;
-    asio::co_spawn(executor_, std::move(member), [this](std::exception_ptr failure) {
-        --running_;
-        if (failure && !failure_) {
-            failure_ = failure;
+    ++state_->running;
+    asio::co_spawn(executor_, std::move(member), [all = state_](std::exception_ptr failure) {
+        --all->running;
+        if (failure && !all->failure) {
+            all->failure = failure;
             try {
                 std::rethrow_exception(failure);
             } catch (const std::exception& cause) { // told even where the others never end
                 UNSCOPED_INFO("one of the crowd failed: " << cause.what());
             }
         }
-        done_.notify_all();
+        all->done.notify_all();
     });
 }
 
 asio::awaitable<void> crowd::join() {
-    while (running_ != 0) co_await done_.wait();
-    if (failure_) std::rethrow_exception(failure_);
+    while (state_->running != 0) co_await state_->done.wait();
+    if (state_->failure) std::rethrow_exception(state_->failure);
 }
 
 } // namespace etcdcoll::test

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -53,20 +54,25 @@ asio::awaitable<std::int64_t> put_end(client c, std::string prefix);
 /// All changes below `prefix` from a revision on, up to one that is among them.
 asio::awaitable<std::vector<change>> history_of(client c, std::string prefix, std::int64_t from, std::int64_t end);
 
-/// Coroutines that run beside the test's own, which has to join() them.
+/// Coroutines that run beside the test's own, which has to join() them: where it fails before that, what they use must bear it.
 class crowd {
 public:
-    explicit crowd(asio::any_io_executor executor) : executor_(executor), done_(executor, environment::system()) {}
+    explicit crowd(asio::any_io_executor executor);
     void add(asio::awaitable<void> member);
-    int running() const noexcept { return running_; }
+    int running() const noexcept { return state_->running; }
     /// Returns when all have ended; rethrows what the first that failed has thrown.
     asio::awaitable<void> join();
 
 private:
+    struct state {
+        explicit state(const asio::any_io_executor& executor) : done(executor, environment::system()) {}
+        detail::condition done;
+        int running = 0;
+        std::exception_ptr failure;
+    };
+
     asio::any_io_executor executor_;
-    detail::condition done_;
-    int running_ = 0;
-    std::exception_ptr failure_;
+    std::shared_ptr<state> state_; // outlives the crowd with the last of its members
 };
 
 } // namespace etcdcoll::test
