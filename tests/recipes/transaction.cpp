@@ -249,6 +249,8 @@ asio::awaitable<void> never_first(std::string p) {
     }
     CHECK(end.reason == errc::timed_out);
     CHECK(contains(end.what, "atomically \"" + p + "a\": timed out after 600 ms: in each of "));
+    CHECK(end.context.call == "atomically");
+    CHECK(end.context.key == p + "a");
     const auto found = co_await c.get(p + "a");
     REQUIRE(found);
     CHECK(found->value == "another's");
