@@ -56,6 +56,12 @@ asio::awaitable<void> enter_into(double_barrier* b, duration timeout, ending* in
     *into = std::move(end);
 }
 
+asio::awaitable<void> leave_into(double_barrier* b, ending* into) {
+    auto leaving = b->leave(10s);
+    auto end = co_await ending_of(std::move(leaving));
+    *into = std::move(end);
+}
+
 asio::awaitable<void> names_missing(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, quiet(test_etcd().endpoint()));
@@ -103,10 +109,22 @@ asio::awaitable<void> names_missing(std::string p) {
     CHECK(end.reason == errc::timed_out);
     CHECK(contains(end.what, "of those who were here last, 2 of 3 have not left ("));
 
+    task last(executor, leave_into(&b, &of_b));
+    co_await cid.leave(10s);
+    co_await last.join();
+    CHECK(of_b.what == "");
+    co_await wait_for_keys(c, p + "b/@double_barrier/", 0);
+
+    // Alone, and gone again.
+    early = a.enter(100ms);
+    end = co_await ending_of(std::move(early));
+    CHECK(end.reason == errc::timed_out);
+
     CHECK_THROWS_AS(double_barrier(s, p + "b", 0), error);
     CHECK_THROWS_AS(double_barrier(s, "", 1), error);
     CHECK_THROWS_AS(a.enter(0s), error);
     co_await s.close();
+    co_await nothing_left(p);
 }
 
 asio::awaitable<void> one_too_many(std::string p) {
@@ -117,7 +135,6 @@ asio::awaitable<void> one_too_many(std::string p) {
     double_barrier a(s, p + "b", 2, "ann");
     double_barrier b(dying, p + "b", 2, "bob");
     double_barrier cid(s, p + "b", 2, "cid");
-    co_await detail::sleep_until(executor, environment::system(), std::chrono::steady_clock::now());
     ending of_a, of_b, of_cid;
     task first(executor, enter_into(&a, 20s, &of_a));
     task second(executor, enter_into(&b, 20s, &of_b));
@@ -141,20 +158,75 @@ asio::awaitable<void> one_too_many(std::string p) {
     co_await s.close();
 }
 
-// More than the size at once: exactly the size is admitted.
-asio::awaitable<void> crowd(std::string p, int* in, int* full) {
+// One that comes between the last that is admitted and its word that all are there: it is turned away, and nobody who leaves waits for it, though its
+// key is still there.
+asio::awaitable<void> turned_away(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
+    auto of_second = proxy_of(test_etcd());
+    auto of_third = proxy_of(test_etcd());
+    client c(executor, quiet(test_etcd().endpoint()));
+    client second(executor, quiet(of_second.endpoint()));
+    client third(executor, quiet(of_third.endpoint()));
+    auto s = co_await session::open(c, 30s);
+    auto s2 = co_await session::open(second, 30s);
+    auto s3 = co_await session::open(third, 30s);
+    double_barrier a(s, p + "b", 2, "ann");
+    double_barrier b(s2, p + "b", 2, "bob");
+    double_barrier cid(s3, p + "b", 2, "cid");
+    of_second.add(fault_rule("/v3/kv/txn").skip(1).stall_request());
+    of_third.add(fault_rule("/v3/kv/txn").skip(1).times(fault_rule::always).stall_request());
+    ending of_a, of_b, of_cid;
+    task first_in(executor, enter_into(&a, 20s, &of_a));
+    co_await wait_for_keys(c, p + "b/@double_barrier/in/", 1);
+    task second_in(executor, enter_into(&b, 20s, &of_b));
+    co_await wait_for_keys(c, p + "b/@double_barrier/in/", 2);
+    task third_in(executor, enter_into(&cid, 20s, &of_cid));
+    co_await wait_for_keys(c, p + "b/@double_barrier/in/", 3);
+    of_second.release();
+    co_await first_in.join();
+    co_await second_in.join();
+    co_await third_in.join();
+    CHECK(of_a.what + of_b.what == "");
+    CHECK(of_cid.reason == errc::group_full);
+    task leaving(executor, leave_into(&a, &of_a));
+    co_await b.leave(10s);
+    co_await leaving.join();
+    CHECK(of_a.what == "");
+    const auto left = co_await c.range(etcd::range_request(etcd::prefix(p + "b/@double_barrier/in/")));
+    CHECK(left.count == 1);
+    of_third.clear_rules();
+    of_third.release();
+    co_await wait_for_keys(c, p + "b/@double_barrier/", 0);
+    co_await s3.close();
+    co_await s2.close();
+    co_await s.close();
+    co_await nothing_left(p);
+}
+
+/// Who of a crowd was admitted, and what the others were told.
+struct doorkeeper {
+    std::shared_ptr<detail::condition> told;
+    int in = 0;
+    std::vector<errc> out;
+};
+
+// More than the size at once: exactly the size is admitted. They stay until the others have been told.
+asio::awaitable<void> crowd(std::string p, doorkeeper* door) {
+    const auto executor = co_await asio::this_coro::executor;
+    if (!door->told) door->told = std::make_shared<detail::condition>(executor, environment::system());
     client c(executor, quiet(test_etcd().endpoint()));
     auto s = co_await session::open(c, 30s);
     double_barrier b(s, p + "b", 3);
     ending end;
     co_await enter_into(&b, 2s, &end);
     if (end.what.empty()) {
-        ++*in;
-        co_await b.leave(20s);
+        ++door->in;
     } else {
-        ++*full;
+        door->out.push_back(end.reason);
     }
+    door->told->notify_all();
+    while (door->in + static_cast<int>(door->out.size()) != 4) co_await door->told->wait();
+    if (end.what.empty()) co_await b.leave(20s);
     co_await s.close();
 }
 
@@ -185,7 +257,9 @@ asio::awaitable<void> cancelled(std::string p) {
     CHECK(of_a.what + of_b.what == "");
     { const auto dropped = std::move(b); } // leaves in the background
     co_await a.leave(5s);
+    co_await wait_for_keys(c, p + "b/@double_barrier/", 0);
     co_await s.close();
+    co_await nothing_left(p);
 }
 
 } // namespace
@@ -202,10 +276,13 @@ TEST_CASE("double_barrier: time-outs say who is there, and who has not left") { 
 TEST_CASE("double_barrier: the dead are not waited for, and leave nothing in the way of the next round") { run(one_too_many(unique_prefix())); }
 TEST_CASE("double_barrier: of more than its size, as many as its size are admitted") {
     const auto p = unique_prefix();
-    int in = 0;
-    int full = 0;
-    run_ranks(4, [&](int) { return crowd(p, &in, &full); });
-    CHECK(in == 3);
-    CHECK(full == 1);
+    doorkeeper door;
+    run_ranks(4, [&](int) { return crowd(p, &door); });
+    door.told.reset();
+    CHECK(door.in == 3);
+    REQUIRE(door.out.size() == 1);
+    CHECK((door.out[0] == errc::group_full || door.out[0] == errc::timed_out)); // the latter where it came when all had been released
+    run(nothing_left(p));
 }
+TEST_CASE("double_barrier: who leaves does not wait for one that was not admitted") { run(turned_away(unique_prefix())); }
 TEST_CASE("double_barrier: who is cancelled, or destroys it, is not waited for") { run(cancelled(unique_prefix())); }

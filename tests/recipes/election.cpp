@@ -10,9 +10,17 @@ using namespace etcdcoll::test;
 
 namespace {
 
-asio::awaitable<void> take_turns(std::string p, int rank, std::vector<std::string>* order) {
+// The observer first: a leader that comes before its first look is told of as it is then.
+struct opening {
+    bool listed = false;
+    std::shared_ptr<detail::condition> told;
+};
+
+asio::awaitable<void> take_turns(std::string p, int rank, std::vector<std::string>* order, opening* begin) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, quiet(test_etcd().endpoint()));
+    if (!begin->told) begin->told = std::make_shared<detail::condition>(executor, environment::system());
+    while (!begin->listed) co_await begin->told->wait();
     auto s = co_await session::open(c, 10s);
     election e(s, p + "e");
     const auto name = "rank " + std::to_string(rank);
@@ -33,10 +41,18 @@ asio::awaitable<void> take_turns(std::string p, int rank, std::vector<std::strin
     co_await s.close();
 }
 
-asio::awaitable<void> observed(std::string p, std::vector<std::string>* seen, std::size_t count) {
+asio::awaitable<void> observed(std::string p, std::vector<std::string>* seen, std::size_t count, opening* begin) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, quiet(test_etcd().endpoint()));
+    if (!begin->told) begin->told = std::make_shared<detail::condition>(executor, environment::system());
     leader_feed feed(c, p + "e");
+    auto nobody = feed.next(200ms);
+    const auto none = co_await ending_of(std::move(nobody));
+    CHECK(none.reason == errc::timed_out);
+    CHECK(none.context.call == "next");
+    CHECK(none.context.key == p + "e");
+    begin->listed = true;
+    begin->told->notify_all();
     std::int64_t token = 0;
     while (seen->size() < count) {
         const auto told = co_await feed.next(20s);
@@ -108,6 +124,50 @@ asio::awaitable<void> lead(election e, acting* a, ending* into) {
     *into = std::move(end);
 }
 
+asio::awaitable<void> resign_and_act(acting* a, leadership* mine) {
+    co_await mine->resign();
+    co_await act(a, mine);
+}
+
+asio::awaitable<void> lead_and_resign(election e, acting* a, ending* into) {
+    auto leading = e.lead("leader", [a](leadership& mine) { return resign_and_act(a, &mine); }, 10s);
+    auto end = co_await ending_of(std::move(leading));
+    *into = std::move(end);
+}
+
+// A black hole lies between the leader and etcd: it learns of its loss from its own clock, before etcd gives the lead to another.
+asio::awaitable<void> silenced(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client through(executor, quiet(proxy.endpoint()));
+    client direct(executor, quiet(test_etcd().endpoint()));
+    auto cut = co_await session::open(through, 3s);
+    auto s = co_await session::open(direct, 30s);
+    election e(cut, p + "e");
+    election of_other(s, p + "e");
+    detail::condition told(executor, environment::system());
+    acting a{&told};
+    ending end;
+    task leading(executor, lead(e, &a, &end));
+    while (!a.leads) co_await told.wait();
+    bool other_leads = false;
+    const auto take_over = [&]() -> asio::awaitable<void> {
+        const auto mine = co_await of_other.campaign("the other", 20s);
+        other_leads = true;
+        CHECK(mine.token() > a.token);
+    };
+    task waiting(executor, take_over());
+    co_await wait_for_keys(direct, p + "e/@election/", 2);
+    proxy.black_hole();
+    co_await leading.join();
+    CHECK(!other_leads);
+    CHECK(a.ended == errc::cancelled);
+    CHECK(end.reason == errc::lease_lost);
+    co_await waiting.join();
+    proxy.pass_through();
+    co_await s.close();
+}
+
 asio::awaitable<void> cancels_body(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, quiet(test_etcd().endpoint()));
@@ -142,6 +202,20 @@ asio::awaitable<void> cancels_body(std::string p) {
     CHECK(end.what.empty());
     auto leader = co_await e.leader();
     CHECK(!leader); // resigned
+
+    acting resigning{&told};
+    {
+        task leading(executor, lead_and_resign(e, &resigning, &end));
+        while (!resigning.leads) co_await told.wait();
+        leader = co_await e.leader();
+        CHECK(!leader);
+        CHECK(!leading.ended()); // the body goes on, and is not cancelled
+        resigning.end = true;
+        told.notify_all();
+        co_await leading.join();
+    }
+    CHECK(resigning.ended == errc());
+    CHECK(end.what.empty());
 
     acting failing{&told};
     failing.end = failing.fail = true;
@@ -216,6 +290,64 @@ asio::awaitable<void> proclaims_once(std::string p) {
     co_await s.close();
 }
 
+asio::awaitable<void> next_into(leader_feed* feed, ending* into) {
+    auto waiting = feed->next(20s);
+    auto end = co_await ending_of(std::move(waiting));
+    *into = std::move(end);
+}
+
+// What is proclaimed between a next() that ended so or so and the one behind it.
+asio::awaitable<void> feed_goes_on(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(test_etcd().endpoint()));
+    client through(executor, quiet(proxy.endpoint()));
+    auto s = co_await session::open(c, 30s);
+    election e(s, p + "e");
+    leader_feed feed(through, p + "e");
+    auto mine = co_await e.campaign("0", 5s);
+    auto told = co_await feed.next(5s);
+    CHECK(told.value == "0");
+
+    detail::condition ended(executor, environment::system());
+    ending end;
+    for (int round = 0; round < 2; ++round) { // before its watch is there, and behind
+        bool done = false;
+        asio::cancellation_signal stop;
+        const auto finish = [&](std::exception_ptr) { done = true, ended.notify_all(); };
+        asio::co_spawn(executor, next_into(&feed, &end), asio::bind_cancellation_slot(stop.slot(), finish));
+        const auto answered = co_await c.get(p + "other");
+        CHECK(!answered);
+        stop.emit(asio::cancellation_type::terminal);
+        while (!done) co_await ended.wait();
+        CHECK(end.reason == errc::cancelled);
+        for (const char* value : {"1", "2", "3"}) {
+            co_await mine.proclaim(value);
+        }
+        for (const char* expected : {"1", "2", "3"}) {
+            told = co_await feed.next(5s);
+            CHECK(told.value == expected);
+        }
+    }
+
+    const std::string body = R"({"code":7,"message":"etcdserver: permission denied"})";
+    proxy.add(fault_rule("/v3/watch").reply_with("HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: " +
+                                                 std::to_string(body.size()) + "\r\n\r\n" + body, after_reply::fin));
+    proxy.cut_all(close_how::rst);
+    auto waiting = feed.next(5s);
+    end = co_await ending_of(std::move(waiting));
+    CHECK(end.reason == errc::permission_denied);
+    for (const char* value : {"4", "5"}) {
+        co_await mine.proclaim(value);
+    }
+    for (const char* expected : {"4", "5"}) {
+        told = co_await feed.next(5s);
+        CHECK(told.value == expected);
+    }
+    co_await mine.resign();
+    co_await s.close();
+}
+
 asio::awaitable<void> compacted(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     command::local_etcd etcd;
@@ -251,7 +383,9 @@ TEST_CASE("election: of six candidates one at a time leads, and an observer sees
     const auto p = unique_prefix();
     std::vector<std::string> order;
     std::vector<std::string> seen;
-    run_ranks(7, [&](int rank) { return rank == 6 ? observed(p, &seen, 18) : take_turns(p, rank, &order); });
+    opening begin;
+    run_ranks(7, [&](int rank) { return rank == 6 ? observed(p, &seen, 18, &begin) : take_turns(p, rank, &order, &begin); });
+    begin.told.reset();
     CHECK(order.size() == 18);
     for (auto& text : order)
         if (text.ends_with(" a")) text.resize(text.size() - 2);
@@ -261,4 +395,6 @@ TEST_CASE("election: who waits is told who leads, and leads when that one dies")
 TEST_CASE("election: lead() cancels its body when the leadership is lost, and resigns when the body ends") { run(cancels_body(unique_prefix())); }
 TEST_CASE("election: a cancelled lead() cancels its body and resigns") { run(cancelled_lead(unique_prefix())); }
 TEST_CASE("election: lost replies and late copies proclaim nothing twice, and nothing out of order") { run(proclaims_once(unique_prefix())); }
+TEST_CASE("election: a feed leaves nothing out for a next() that was cancelled or has failed") { run(feed_goes_on(unique_prefix())); }
+TEST_CASE("election: who is cut off is deposed before another leads") { run(silenced(unique_prefix())); }
 TEST_CASE("election: a feed goes on behind a compaction from where history begins") { run(compacted(unique_prefix())); }

@@ -113,8 +113,50 @@ asio::awaitable<void> one_key(std::string p) {
     co_await s.close();
 }
 
+// The key was absent. A second copy would be as good as the first, but the first would be as good once more when others have deleted the key.
+asio::awaitable<void> created_once(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    const modification up = incremented;
+    stolen_request late(proxy, "/v3/kv/txn");
+    auto doubtful = modify(c, p + "k", up);
+    const auto end = co_await ending_of(std::move(doubtful));
+    CHECK(end.reason == errc::outcome_unknown);
+    CHECK(proxy.requests("/v3/kv/txn") == 1);
+    const auto none = co_await c.get(p + "k");
+    CHECK(!none);
+    const auto reply = co_await late.arrive(test_etcd().client_port());
+    CHECK(contains(reply, "200 OK"));
+    const auto found = co_await c.get(p + "k");
+    REQUIRE(found);
+    CHECK(found->version == 1);
+}
+
+// A member that takes the write and says nothing is not waited for to the end: the next copy is sent as soon as that of a read would be.
+asio::awaitable<void> not_stuck(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    auto options = quiet(proxy.endpoint());
+    options.attempt_timeout(200ms);
+    client c(executor, options);
+    const auto begun = co_await c.put(p + "k", "1");
+    proxy.add(fault_rule("/v3/kv/txn").times(2).stall_request());
+    const modification up = incremented;
+    auto writing = modify(c, p + "k", up);
+    const auto end = co_await ending_of(std::move(writing));
+    CHECK(end.what == "");
+    CHECK(end.took < 5s);
+    const auto found = co_await c.get(p + "k");
+    REQUIRE(found);
+    CHECK(found->version == 2);
+    CHECK(found->mod_revision > begun.header.revision);
+}
+
 } // namespace
 
+TEST_CASE("modify: the write of a key that was absent is not sent twice") { run(created_once(unique_prefix())); }
+TEST_CASE("modify: a copy of the write that gets stuck is followed by another") { run(not_stuck(unique_prefix())); }
 TEST_CASE("modify: eight at once lose no increment") {
     const auto key = unique_prefix() + "counter";
     run_ranks(8, [&](int) { return by_client(key, 10); });

@@ -182,6 +182,50 @@ asio::awaitable<void> cut_off_waiting(std::string p) {
     co_await s.close();
 }
 
+// A black hole between the holder and etcd: the holder is told by its own clock, before etcd gives the lock to the next.
+asio::awaitable<void> cut_off_holding(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client through(executor, quiet(proxy.endpoint()));
+    client direct(executor, quiet(test_etcd().endpoint()));
+    auto s = co_await session::open(direct, 30s);
+    auto cut = co_await session::open(through, 3s);
+    mutex m(s, p + "lock");
+    mutex n(cut, p + "lock");
+    auto hold = co_await n.lock(5s);
+    int got = 0;
+    task waiting(executor, lock_then(m, &got));
+    co_await wait_for_keys(direct, p + "lock/@mutex/", 2);
+    proxy.black_hole();
+    co_await hold.lost();
+    CHECK(got == 0);
+    co_await waiting.join();
+    CHECK(got == 1);
+    proxy.pass_through();
+    co_await s.close();
+}
+
+// The unlock does not come through for longer than it is waited for; then it does, with the hold still in hand.
+asio::awaitable<void> late_unlock(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint(), 400ms));
+    client direct(executor, quiet(test_etcd().endpoint()));
+    auto s = co_await session::open(c, 30s);
+    mutex m(s, p + "lock");
+    auto hold = co_await m.lock(5s);
+    proxy.add(fault_rule("/v3/kv/txn").times(fault_rule::always).cut_request_after(0));
+    auto unlocking = hold.unlock();
+    auto end = co_await ending_of(std::move(unlocking));
+    CHECK(end.reason == errc::outcome_unknown);
+    proxy.clear_rules();
+    co_await wait_for_keys(direct, p + "lock/@mutex/", 0);
+    auto again = hold.unlock();
+    end = co_await ending_of(std::move(again));
+    CHECK(end.reason == errc::closed);
+    co_await s.close();
+}
+
 asio::awaitable<void> lost_replies(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     auto proxy = proxy_of(test_etcd());
@@ -313,6 +357,8 @@ TEST_CASE("mutex: the death of the holder wakes the next") { run(death_wakes(uni
 TEST_CASE("mutex: a time-out names the holder, and leaves the line") { run(names_holder(unique_prefix())); }
 TEST_CASE("mutex: one who waits learns that its lease is gone") { run(loses_lease_waiting(unique_prefix())); }
 TEST_CASE("mutex: one who waits and is cut off is told when its lease has run out") { run(cut_off_waiting(unique_prefix())); }
+TEST_CASE("mutex: a holder that is cut off is told before the next has the lock") { run(cut_off_holding(unique_prefix())); }
+TEST_CASE("mutex: an unlock() that fails gives the lock up in the background") { run(late_unlock(unique_prefix())); }
 TEST_CASE("mutex: lost replies neither lose the lock nor take it twice") { run(lost_replies(unique_prefix())); }
 TEST_CASE("mutex: a copy of its request that arrives after it was given up does not take it again") { run(stray_copy(unique_prefix())); }
 TEST_CASE("mutex: who is cancelled leaves no place behind") { run(cancelled(unique_prefix())); }

@@ -88,6 +88,8 @@ asio::awaitable<void> in_order(std::string p) {
     const auto end = co_await ending_of(std::move(empty));
     CHECK(end.reason == errc::timed_out);
     CHECK(end.what == "queue \"" + p + "q\": timed out after 200 ms: it is empty");
+    CHECK(end.context.call == "pop");
+    CHECK(end.context.key == p + "q");
     auto closed = a.pop(1s);
     const auto refused = co_await ending_of(std::move(closed));
     CHECK(refused.reason == errc::closed);
@@ -98,19 +100,31 @@ asio::awaitable<void> in_order(std::string p) {
     co_await second.close();
 }
 
-asio::awaitable<void> push_later(queue* q) { co_await q->push("late"); }
+asio::awaitable<void> pop_late(queue* q, std::string* into) { *into = co_await q->pop(20s); }
 
+// It waits when its watch is there; then one push, and it has the item.
 asio::awaitable<void> wakes(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
-    client c(executor, quiet(test_etcd().endpoint()));
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    client direct(executor, quiet(test_etcd().endpoint()));
     auto s = co_await session::open(c, 30s);
+    auto other = co_await session::open(direct, 30s);
     queue q(s, p + "q");
+    queue of_other(other, p + "q");
     const auto before = c.metrics();
-    task pushing(executor, push_later(&q));
-    const auto item = co_await q.pop(5s);
+    std::string item;
+    task popping(executor, pop_late(&q, &item));
+    while (proxy.requests("/v3/watch") == 0) { // other clients' calls let it go on
+        const auto none = co_await of_other.size();
+        CHECK(none == 0);
+    }
+    CHECK(!popping.ended());
+    co_await of_other.push("late");
+    co_await popping.join();
     CHECK(item == "late");
-    co_await pushing.join();
-    CHECK(c.metrics().calls - before.calls <= 5); // no polling
+    CHECK(c.metrics().calls - before.calls <= 3); // no polling
+    co_await other.close();
     co_await s.close();
 }
 

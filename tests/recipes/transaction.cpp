@@ -202,6 +202,34 @@ asio::awaitable<void> endings(std::string p) {
     CHECK_THROWS_AS(atomically(c, unread, 0s), error);
 }
 
+asio::awaitable<void> copy_to(transaction* t, std::string from, std::string to) {
+    const auto value = co_await t->get(from);
+    const auto before = co_await t->get(to);
+    if (value) t->put(to, *value + before.value_or(""));
+}
+
+// What keeps a second copy from being executed is a key that was there and is written.
+asio::awaitable<void> sent_again(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    const auto begun = co_await c.put(p + "a", "1");
+    CHECK(begun.header.revision.value > 0);
+    const transaction_body body = [&](transaction& t) { return copy_to(&t, p + "a", p + "b"); };
+    proxy.add(fault_rule("/v3/kv/txn").cut_request_after(0));
+    auto creating = atomically(c, body);
+    const auto end = co_await ending_of(std::move(creating));
+    CHECK(end.reason == errc::outcome_unknown);
+    CHECK(proxy.requests("/v3/kv/txn") == 1);
+    const auto created = co_await atomically(c, body);
+    proxy.add(fault_rule("/v3/kv/txn").cut_request_after(0));
+    const auto written = co_await atomically(c, body);
+    CHECK(written > created);
+    const auto found = co_await c.get(p + "b");
+    REQUIRE(found);
+    CHECK(found->value == "11");
+}
+
 asio::awaitable<void> compact_midway(transaction* t, client c, std::string p, int* runs) {
     ++*runs;
     const auto a = co_await t->get(p + "a");
@@ -249,6 +277,8 @@ asio::awaitable<void> never_first(std::string p) {
     }
     CHECK(end.reason == errc::timed_out);
     CHECK(contains(end.what, "atomically \"" + p + "a\": timed out after 600 ms: in each of "));
+    CHECK(end.context.call == "atomically");
+    CHECK(end.context.key == p + "a");
     const auto found = co_await c.get(p + "a");
     REQUIRE(found);
     CHECK(found->value == "another's");
@@ -256,6 +286,7 @@ asio::awaitable<void> never_first(std::string p) {
 
 } // namespace
 
+TEST_CASE("transaction: a commit that could be executed twice is not sent twice") { run(sent_again(unique_prefix())); }
 TEST_CASE("transaction: ends by its deadline when another is always faster") { run(never_first(unique_prefix())); }
 TEST_CASE("transaction: transfers between accounts keep their sum, for every reader") {
     const auto p = unique_prefix();

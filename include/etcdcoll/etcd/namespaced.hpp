@@ -13,6 +13,8 @@ class ETCDCOLL_API namespaced_watch {
 public:
     /// As watch::next().
     asio::awaitable<watch_response> next();
+    /// As watch::progress().
+    asio::awaitable<revision> progress(revision at_least = {}, duration timeout = std::chrono::seconds(8)) { return inner_.progress(at_least, timeout); }
     /// As watch::cancel().
     void cancel() noexcept { inner_.cancel(); }
 
@@ -27,7 +29,9 @@ private:
 /// prefix), in all operations of a transaction, however deep, in previous values and in events. A key that is the prefix and nothing more is not in
 /// the view. A copyable handle on the client, as safe in threads as that.
 ///
-/// Every call is the client's of that name, and has its errors (whose context names keys as they were sent), cancellation and cost.
+/// Every call is the client's of that name, and has its errors (whose context names keys as they were sent), cancellation and cost. What is not here
+/// takes a client(), and keys with the prefix() written out: pages, list_watch, batch, the locks and elections, modify, atomically and the other
+/// recipes. Leases have no keys, nor a prefix, but for what is attached to one.
 class ETCDCOLL_API namespaced {
 public:
     /// Any bytes; an empty prefix is every key.
@@ -42,6 +46,8 @@ public:
     asio::awaitable<delete_range_response> delete_range(delete_range_request request, call_options options = {});
     asio::awaitable<txn_response> txn(txn_request request, call_options options = {});
     namespaced_watch watch(watch_request request);
+    /// With the keys of the view alone, where there are others on the lease.
+    asio::awaitable<lease_time_to_live_response> lease_time_to_live(lease_id id, bool keys = false, call_options options = {});
 
     const std::string& prefix() const noexcept { return prefix_; }
     const etcd::client& client() const noexcept { return client_; }

@@ -71,8 +71,9 @@ public:
     /// then on, every one of every leader, in order, once. `create_revision` tells leaders apart: it is their token. Where etcd's history was
     /// compacted while this process was cut off, what it took is left out.
     ///
-    /// Errors:  timed_out, and the next call goes on; the client's and the watch's.
-    /// Cancel:  terminal; nothing is left out for it.
+    /// Errors:  timed_out; the client's and the watch's. After each the next call goes on.
+    /// Cancel:  terminal; the next call goes on, and nothing is left out for it. But what drops the loser's result, as `feed.next() || timer` does,
+    ///          can drop what was told in that very moment: bound the wait by `timeout`.
     /// Cost:    1 request at first and a watch; 1 event for each candidate that comes or goes, and each proclamation.
     asio::awaitable<etcd::key_value> next(duration timeout = std::chrono::seconds(300));
 

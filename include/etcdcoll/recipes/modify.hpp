@@ -15,8 +15,10 @@ using modification = std::function<std::optional<std::string>(const std::optiona
 /// Writes what `change` has made of the value that was there immediately before: no change of another is overwritten. Returns the revision of the write;
 /// none where `change` left the key as it is. The key keeps its lease.
 ///
-/// Where the reply to the write is lost, it is sent again; the comparison keeps it from being executed twice. But when it is then refused, etcd does not
-/// tell whether its own first copy was before it or another's change: that is outcome_unknown. The form with a receipt_book always knows.
+/// Where the reply to the write is lost and the key was there before, it is sent again; the comparison keeps it from being executed twice. But when it is
+/// then refused, etcd does not tell whether its own first copy was before it or another's change: that is outcome_unknown. So is any lost reply to the write
+/// of a key that was absent: it is not sent again, as a late copy would create the key anew that others have deleted. The form with a receipt_book
+/// always knows.
 ///
 /// Errors:  timed_out (others were faster each time); outcome_unknown; what `change` throws, and nothing is written; the client's.
 /// Cancel:  terminal; the write may have been executed.

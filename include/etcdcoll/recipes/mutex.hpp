@@ -14,7 +14,7 @@ class place;
 class receipts;
 } // namespace detail
 
-/// That a mutex is held. Move-only. Destroying it gives the lock up in the background, repeated until etcd has it or the session ends; unlock() tells
+/// That a mutex is held. Move-only. Destroying it gives the lock up in the background, repeated until etcd has taken or refused it, or the session ends; unlock() tells
 /// how that went. A lock is a lease: who was paused too long, or cut off, holds it no more and may not know yet. So what must not be changed without
 /// the lock is changed by a transaction with still_held() among its compares, or by a store that refuses tokens smaller than the last.
 class ETCDCOLL_API mutex_hold {

@@ -40,7 +40,8 @@ public:
     ///
     /// Errors:  timed_out (it is empty); lease_lost and closed, when the session has ended; the client's. An item that was taken in the very moment of an
     ///          error goes back, in the background, to where it stood, unless the session ends too.
-    /// Cancel:  terminal; likewise, no item is lost.
+    /// Cancel:  terminal; likewise, no item is lost. But one that was returned in the very moment of the cancellation is the caller's: what drops
+    ///          the loser's result, as `q.pop() || timer` does, drops it. So bound the wait by `timeout`.
     /// Cost:    2 requests, and 1 for each time that another was faster. While the queue is empty a watch, and 1 event for each push.
     asio::awaitable<std::string> pop(duration timeout = std::chrono::seconds(300));
 

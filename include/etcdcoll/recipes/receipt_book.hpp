@@ -37,7 +37,7 @@ public:
     ~receipt_book();
 
     /// Executes the success branch once, or tells that a compare did not hold. What the failure branch reads is of when the reply was made.
-    /// At most 127 compares, 127 operations in the success branch and 125 in the other.
+    /// At most 126 compares, 126 operations in the success branch and 125 in the other; invalid_argument beyond.
     ///
     /// Errors:  invalid_argument (the failure branch writes; no timeout); lease_lost and closed, when the session has ended; outcome_unknown,
     ///          when the deadline passed without a reply: it is then made void in the background, and has been executed before that or never is;

@@ -41,10 +41,12 @@ using transaction_body = std::function<asio::awaitable<void>(transaction&)>;
 /// it is doomed. Returns the revision of the commit; of a body that has written nothing, that of what it has read. A body may run several times: it
 /// should have no other effects.
 ///
-/// Where the reply to the commit is lost, it is sent again; the comparisons keep it from being executed twice. But when it is then refused, etcd does not
-/// tell whether its own first copy was before it or another's change: that is outcome_unknown. The form with a receipt_book always knows.
+/// Where the reply to the commit is lost, it is sent again if it writes a key that the body has read and found: the comparison with that key's revision
+/// keeps it from being executed twice. But when it is then refused, etcd does not tell whether its own first copy was before it or another's change: that
+/// is outcome_unknown. So is any lost reply to a commit without such a key, which is not sent again: a late copy would find absent again what others have
+/// deleted meanwhile. The form with a receipt_book always knows.
 ///
-/// Errors:  timed_out (others were faster each time; which key); outcome_unknown; invalid_argument (more than 120 keys); what the body throws, and nothing
+/// Errors:  timed_out (others were faster each time; which key); outcome_unknown; invalid_argument (more than 125 keys); what the body throws, and nothing
 ///          is written; the client's.
 /// Cancel:  terminal; the commit may have been executed.
 /// Cost:    1 request a key that is read, 1 to commit where anything was written; a repetition brings the new values of all keys with the refusal,

@@ -18,7 +18,7 @@ struct commit_reply {
     std::vector<etcd::op_response> current; ///< what the failure branch has read
 };
 
-/// `guarded`: its compares fail once it has been executed, or it does nothing the second time. Throws outcome_unknown where that cannot be told.
+/// `guarded`: its compares fail once it has been executed, whatever happens then. Throws outcome_unknown where that cannot be told.
 asio::awaitable<commit_reply> commit(committer with, etcd::txn_request request, bool guarded, time_point deadline);
 
 } // namespace etcdcoll::detail

@@ -14,6 +14,21 @@ ETCDCOLL_DECL asio::awaitable<commit_reply> commit_with_receipt(std::shared_ptr<
     co_return result;
 }
 
+// For one copy, where another may follow it: as long as an attempt of a repeatable call may take.
+ETCDCOLL_DECL call_options for_a_copy(client_core& core, const etcd::txn_request& request, time_point deadline) {
+    std::size_t bytes = 0;
+    for (const auto& item : request.success)
+        if (const auto* put = std::get_if<etcd::put_request>(&item.request)) bytes += put->key.size() + put->value.size();
+    auto options = until(core, deadline);
+    options.timeout = std::min<duration>(options.timeout, core.values().attempt_timeout + std::chrono::microseconds(3 * bytes));
+    return options;
+}
+
+// Nothing was executed, and a repetition may work.
+ETCDCOLL_DECL bool may_work_later(errc reason) {
+    return reason == errc::timed_out || reason == errc::connection_failed || reason == errc::unavailable;
+}
+
 ETCDCOLL_DECL asio::awaitable<commit_reply> commit(committer with, etcd::txn_request request, bool guarded, time_point deadline) {
     if (with.book) {
         auto known = co_await commit_with_receipt(with.book, std::move(request), deadline);
@@ -26,7 +41,8 @@ ETCDCOLL_DECL asio::awaitable<commit_reply> commit(committer with, etcd::txn_req
         std::optional<error> failed;
         commit_reply result;
         try {
-            auto reply = co_await with.client.txn(request, until(*core, deadline));
+            const auto options = guarded ? for_a_copy(*core, request, deadline) : until(*core, deadline);
+            auto reply = co_await with.client.txn(request, options);
             result.done = reply.succeeded;
             result.seen = reply.header.revision;
             result.current = std::move(reply.responses);
@@ -36,9 +52,10 @@ ETCDCOLL_DECL asio::awaitable<commit_reply> commit(committer with, etcd::txn_req
         // A refusal after a copy whose reply was lost: it may be that copy, or another's change, that the compares have found.
         if (!failed && doubt && !result.done) throw error(*doubt);
         if (!failed) co_return result;
-        const bool again = failed->reason() == errc::outcome_unknown && guarded && core->now() < deadline;
+        const bool unknown = failed->reason() == errc::outcome_unknown;
+        const bool again = guarded && core->now() < deadline && (unknown || may_work_later(failed->reason()));
         if (!again) throw error(doubt && failed->reason() != errc::cancelled ? *doubt : *failed);
-        doubt = std::move(failed);
+        if (unknown) doubt = std::move(failed);
         co_await between.wait(deadline);
     }
 }

@@ -18,7 +18,8 @@ namespace detail {
 //   in/<id>      leased; each that has entered and not left. The first `size` by creation are admitted.
 //   ready        by the last admitted: all are released. Its value is the revision at which that one's key was created: later ones are not admitted. Goes in the
 //                same revision as the last key in in/, or, where that one died, by whoever sees it. Not leased: it outlives who wrote it.
-//   withdrawals  written with every key that is taken back before `ready`, so that who counts and then writes `ready` knows that none was meanwhile.
+//   withdrawals  written with every key that is taken back before `ready`, so that who counts and then writes `ready` knows that none was meanwhile. Not leased:
+//                who counts must not find it absent again. Deleted instead by one who is alone: there is nobody who counts.
 
 /// What lies below the prefix at one revision.
 struct attendance_list {
@@ -50,6 +51,8 @@ private:
     etcd::compare nobody_in() const { return etcd::create_revision(etcd::prefix(in())) == 0; }
     etcd::compare no_ready() const { return etcd::create_revision(ready()) == 0; }
     etcd::compare own_in() const { return etcd::create_revision(own_) == created_; }
+    etcd::txn_request alone_without(const std::string& own) const;
+    etcd::txn_request withdrawn(const std::string& own) const;
     etcd::txn_request take_away() const;
 
     attendance_list list(const etcd::op_response& response, etcd::revision at) const;
@@ -59,7 +62,8 @@ private:
     asio::awaitable<attendance_list> write_ready(attendance_list seen, time_point deadline);
     asio::awaitable<void> clear(attendance_list seen, time_point deadline);
     asio::awaitable<attendance_list> withdraw(attendance_list last);
-    bool admitted(const etcd::key_value& ready) const;
+    std::int64_t last_admitted(const etcd::key_value& ready) const;
+    bool admitted(const etcd::key_value& ready) const { return created_.value <= last_admitted(ready); }
     std::string words(const char* what, const std::vector<etcd::key_value>& who) const;
     [[noreturn]] void fail(errc why, std::string text) const;
 
@@ -125,12 +129,21 @@ ETCDCOLL_DECL asio::awaitable<bool> attendance::change(etcd::watch_request watch
     co_return changed;
 }
 
-// The last one out takes the rest along: keys in in/ other than one's own lie on both sides of it.
-ETCDCOLL_DECL etcd::txn_request attendance::take_away() const {
+// Holds where nobody else is in in/: keys other than one's own lie on both sides of it.
+ETCDCOLL_DECL etcd::txn_request attendance::alone_without(const std::string& own) const {
     const auto end = etcd::prefix(in()).end;
-    auto last = etcd::when(etcd::create_revision(etcd::key_range(in(), own_)) == 0,
-                           etcd::create_revision(etcd::key_range(own_ + std::string(1, '\0'), end)) == 0)
-                    .then(etcd::erase(ready()), etcd::erase(withdrawals()));
+    return etcd::when(etcd::create_revision(etcd::key_range(in(), own)) == 0,
+                      etcd::create_revision(etcd::key_range(own + std::string(1, '\0'), end)) == 0);
+}
+
+// What goes with a key that is taken back before `ready`.
+ETCDCOLL_DECL etcd::txn_request attendance::withdrawn(const std::string& own) const {
+    return alone_without(own).then(etcd::erase(withdrawals())).otherwise(etcd::put(withdrawals(), ""));
+}
+
+// The last one out takes the rest along.
+ETCDCOLL_DECL etcd::txn_request attendance::take_away() const {
+    auto last = alone_without(own_).then(etcd::erase(ready()), etcd::erase(withdrawals()));
     return etcd::when(own_in()).then(etcd::erase(own_), std::move(last));
 }
 
@@ -150,7 +163,7 @@ ETCDCOLL_DECL asio::awaitable<attendance_list> attendance::put_own(time_point de
         receipt once(book_);
         std::vector<etcd::op> undo;
         undo.emplace_back(etcd::erase(own));
-        undo.emplace_back(etcd::put(withdrawals(), ""));
+        undo.emplace_back(withdrawn(own));
         once.undo(std::move(undo));
         auto request = etcd::when(no_ready()).then(etcd::put(own, label_, book_->lease()), everything).otherwise(everything);
         const auto reply = co_await once.txn(std::move(request), deadline);
@@ -189,19 +202,19 @@ ETCDCOLL_DECL asio::awaitable<attendance_list> attendance::write_ready(attendanc
     co_return list(reply.responses.back(), reply.seen);
 }
 
-ETCDCOLL_DECL bool attendance::admitted(const etcd::key_value& ready) const {
+ETCDCOLL_DECL std::int64_t attendance::last_admitted(const etcd::key_value& ready) const {
     std::int64_t last = 0;
     const auto* end = ready.value.data() + ready.value.size();
     const auto read = std::from_chars(ready.value.data(), end, last);
     if (read.ec != std::errc() || read.ptr != end) throw error(errc::corrupt, "key \"" + ready.key + "\" does not hold a revision");
-    return created_.value <= last;
+    return last;
 }
 
 // Takes its own key back, unless all were released before: own_ tells. Lists who was there.
 ETCDCOLL_DECL asio::awaitable<attendance_list> attendance::withdraw(attendance_list last) {
     receipt once(book_);
     const auto everything = etcd::get(etcd::prefix(prefix_));
-    auto request = etcd::when(own_in(), no_ready()).then(everything, etcd::erase(own_), etcd::put(withdrawals(), "")).otherwise(everything);
+    auto request = etcd::when(own_in(), no_ready()).then(everything, etcd::erase(own_), withdrawn(own_)).otherwise(everything);
     const auto reply = co_await once.txn(std::move(request), book_->core().now() + blame_limit);
     if (reply.succeeded) own_.clear();
     if (reply.responses.empty()) co_return last; // its words are lost
@@ -226,7 +239,7 @@ private:
 ETCDCOLL_DECL void attendance::depart() noexcept {
     if (own_.empty()) return;
     try {
-        auto request = etcd::when(own_in(), no_ready()).then(etcd::erase(own_), etcd::put(withdrawals(), "")).otherwise(take_away());
+        auto request = etcd::when(own_in(), no_ready()).then(etcd::erase(own_), withdrawn(own_)).otherwise(take_away());
         own_.clear();
         asio::co_spawn(book_->core().strand(), insist(book_, std::move(request)), asio::detached);
     } catch (...) { // no memory: the key stays until the lease runs out
@@ -289,6 +302,9 @@ ETCDCOLL_DECL asio::awaitable<void> attendance::leave(duration timeout) {
         // Read later, it may show the next round, which this process must not wait for.
         std::erase_if(seen.in, [&reply](const auto& kv) { return kv.create_revision > reply.at; });
         if (seen.ready && seen.ready->create_revision > reply.at) seen.ready.reset();
+        // Who was one too many waits for those who were in time, and not the other way round.
+        const auto last = seen.ready ? last_admitted(*seen.ready) : reply.at.value;
+        std::erase_if(seen.in, [last](const auto& kv) { return kv.create_revision.value > last; });
     }
     // Keys are never used twice, so what was there shrinks, whatever a next round adds.
     for (auto left = std::move(seen.in); !left.empty();) {

@@ -33,7 +33,9 @@ public:
         const auto deadline = deadline_after(core(), timeout);
         for (;;) {
             if (auto told = view_.next()) co_return std::move(*told);
-            if (!changes_) {
+            if (!changes_ && applied_) {
+                changes_.emplace(client_.watch(etcd::watch_request(etcd::prefix(line_), etcd::revision(applied_.value + 1))));
+            } else if (!changes_) {
                 co_await list(deadline);
                 continue;
             }
@@ -41,13 +43,16 @@ public:
             try {
                 change = co_await next_before(&*changes_, client_.core(), deadline);
             } catch (const error& failure) {
+                if (failure.reason() == errc::cancelled) throw; // the watch goes on
                 changes_.reset();
-                if (failure.reason() != errc::compacted) throw;
+                if (failure.reason() != errc::compacted) throw; // the next call watches from where this one has come to
+                applied_ = {};
                 from_ = etcd::revision(failure.context().compact_revision);
                 continue;
             }
-            if (!change) throw error(errc::timed_out, call_and_key("election", name_) + ": no news of a leader for " + seconds_text(timeout));
+            if (!change) fail_late("next", "election", name_, ": no news of a leader for " + seconds_text(timeout));
             view_.apply(change->events);
+            if (!change->events.empty()) applied_ = change->events.back().kv.mod_revision;
         }
     }
 
@@ -59,8 +64,7 @@ private:
         try {
             const auto found = co_await client_.range(request, until(core(), deadline));
             view_.list(found.kvs);
-            const auto at = from_ ? from_ : found.header.revision;
-            changes_.emplace(client_.watch(etcd::watch_request(etcd::prefix(line_), etcd::revision(at.value + 1))));
+            applied_ = from_ ? from_ : found.header.revision;
         } catch (const error& failure) {
             if (failure.reason() != errc::compacted || !from_) throw;
         }
@@ -71,7 +75,8 @@ private:
     std::string name_;
     std::string line_;
     std::optional<etcd::watch> changes_;
-    etcd::revision from_;
+    etcd::revision applied_; // what view_ has seen; none: to be listed
+    etcd::revision from_;    // at which to list; none: now
     leader_view view_;
 };
 

@@ -19,14 +19,15 @@ ETCDCOLL_DECL asio::awaitable<etcd::revision> modify(committer with, std::string
         write.ignore_lease = before.has_value();
         const auto unchanged = etcd::mod_revision(key) == (before ? before->mod_revision : etcd::revision());
         auto request = etcd::when(unchanged).then(std::move(write)).otherwise(etcd::get(key));
-        const auto reply = co_await commit(with, std::move(request), true, deadline);
+        const bool guarded = before.has_value(); // an absent key is absent again when it was deleted
+        const auto reply = co_await commit(with, std::move(request), guarded, deadline);
         if (reply.done) co_return reply.seen;
         const auto* now = first_of(reply.current.at(0));
         before = now == nullptr ? std::nullopt : std::optional<etcd::key_value>(*now);
         co_await between.wait(deadline);
         if (core->now() >= deadline)
-            throw error(errc::timed_out, call_and_key("modify", key) + ": timed out after " + seconds_text(timeout) + ": in each of " +
-                                             std::to_string(attempts) + " attempts another has written it meanwhile");
+            fail_late("modify", "modify", key,
+                      ": timed out after " + seconds_text(timeout) + ": in each of " + std::to_string(attempts) + " attempts another has written it meanwhile");
     }
 }
 

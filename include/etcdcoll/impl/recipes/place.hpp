@@ -32,12 +32,13 @@ public:
     bool leaving() const noexcept { return leaving_; }
 
 private:
+    void give_up() noexcept; // in the background
+
     std::shared_ptr<receipts> book_;
     std::string line_;
     std::string key_;
     etcd::revision created_;
-    bool leaving_ = false;
-    bool left_ = false;
+    bool leaving_ = false; // by leave() or give_up()
 };
 
 /// What a line is called in its keys and in texts.

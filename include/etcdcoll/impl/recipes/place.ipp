@@ -16,7 +16,11 @@ ETCDCOLL_DECL place::place(std::shared_ptr<receipts> book, std::string line, std
     : book_(std::move(book)), line_(std::move(line)), key_(std::move(key)), created_(created) {}
 
 ETCDCOLL_DECL place::~place() {
-    if (left_) return;
+    if (!leaving_) give_up();
+}
+
+ETCDCOLL_DECL void place::give_up() noexcept {
+    leaving_ = true;
     try {
         auto request = etcd::when(stands()).then(etcd::erase(key_));
         asio::co_spawn(book_->core().strand(), insist(book_, std::move(request)), asio::detached);
@@ -92,12 +96,17 @@ ETCDCOLL_DECL asio::awaitable<bool> place::wait_first(time_point deadline) {
 }
 
 ETCDCOLL_DECL asio::awaitable<void> place::leave() {
-    if (left_) throw error(errc::closed, "key \"" + key_ + "\" was given up before");
-    leaving_ = true; // whatever comes of it: ~place() tries on
+    if (leaving_) throw error(errc::closed, "key \"" + key_ + "\" was given up before");
+    leaving_ = true;
     receipt once(book_);
     const auto deadline = book_->core().now() + book_->core().values().timeout;
-    const auto reply = co_await once.txn(etcd::when(stands()).then(etcd::erase(key_)), deadline);
-    left_ = true;
+    receipt_reply reply;
+    try {
+        reply = co_await once.txn(etcd::when(stands()).then(etcd::erase(key_)), deadline);
+    } catch (...) {
+        give_up();
+        throw;
+    }
     if (!reply.succeeded) throw error(errc::lease_lost, "the lease of this process is lost: key \"" + key_ + "\" was gone before it was given up");
 }
 

@@ -68,7 +68,7 @@ ETCDCOLL_DECL asio::awaitable<std::optional<std::string>> pop_item(std::shared_p
         }
         try {
             const auto pushed = co_await next_before(&*changes, core, deadline);
-            if (!pushed) throw error(errc::timed_out, call_and_key("queue", book->name()) + ": timed out after " + seconds_text(timeout) + ": it is empty");
+            if (!pushed) fail_late("pop", "queue", book->name(), ": timed out after " + seconds_text(timeout) + ": it is empty");
         } catch (const error& failure) {
             if (failure.reason() != errc::compacted) throw;
             changes.reset();

@@ -68,6 +68,7 @@ ETCDCOLL_DECL asio::awaitable<receipt_reply> receipt::txn(etcd::txn_request requ
     try {
         reply = co_await std::move(call);
     } catch (const error& failure) {
+        doubt_ = failure.reason() == errc::outcome_unknown || failure.reason() == errc::cancelled; // anything else says that nothing was executed
         rethrow_lease(failure);
     }
     receipt_reply result;
@@ -95,17 +96,36 @@ ETCDCOLL_DECL asio::awaitable<receipt_reply> receipt::txn(etcd::txn_request requ
     co_return result;
 }
 
+// What another repetition would be told again.
+ETCDCOLL_DECL bool is_final(errc reason) {
+    switch (reason) {
+    case errc::not_found: // the lease, and all that it held
+    case errc::closed:
+    case errc::invalid_argument:
+    case errc::too_large:
+    case errc::tls_failed:
+    case errc::permission_denied:
+    case errc::unauthenticated:
+    case errc::unsupported:
+    case errc::refused: return true;
+    default: return false;
+    }
+}
+
 ETCDCOLL_DECL asio::awaitable<void> insist(std::shared_ptr<receipts> book, etcd::txn_request request) {
     pause between(book->session()->client().core());
     const call_options options{.guarded = true};
+    bool told = false; // once
     while (book->session()->alive()) {
         try {
             const auto done = co_await book->client().txn(request, options);
             static_cast<void>(done);
             co_return;
         } catch (const error& failure) {
-            if (failure.reason() == errc::not_found || failure.reason() == errc::closed) co_return; // the lease, and all that it held, or the client
-            if (book->core().log().enabled(log_level::warning)) book->core().log().write(log_level::warning, failure.what());
+            const bool gone = failure.reason() == errc::not_found || failure.reason() == errc::closed;
+            if (!gone && !std::exchange(told, true) && book->core().log().enabled(log_level::warning))
+                book->core().log().write(log_level::warning, failure.what());
+            if (is_final(failure.reason())) co_return;
         }
         co_await between.wait(time_point::max());
     }

@@ -3,9 +3,14 @@
 #include <etcdcoll/impl/recipes/commit.hpp>
 #include <etcdcoll/recipes/transaction.hpp>
 
+#include <algorithm>
 #include <map>
 
 namespace etcdcoll {
+
+namespace detail {
+inline constexpr std::size_t most_keys = 125; // of a transaction: with a receipt, that is what etcd's 128 operations leave for the failure branch
+}
 
 /// One run of a body, and what the run before it has learned.
 struct transaction::state {
@@ -19,6 +24,7 @@ struct transaction::state {
 
     asio::awaitable<std::optional<std::string>> get(std::string key);
     etcd::txn_request commit() const;
+    bool guarded() const;
     void begin_again(const etcd::txn_request& refused, const detail::commit_reply& reply);
     void forget();
     std::string changed_key(const detail::commit_reply& reply) const;
@@ -61,6 +67,10 @@ ETCDCOLL_DECL asio::awaitable<std::optional<std::string>> transaction::state::ge
 
 // What was read is as it was, and what is written without having been read has not changed since the snapshot.
 ETCDCOLL_DECL etcd::txn_request transaction::state::commit() const {
+    const auto new_key = [this](const auto& item) { return !reads.contains(item.first); };
+    const auto keys = reads.size() + static_cast<std::size_t>(std::count_if(writes.begin(), writes.end(), new_key));
+    if (keys > detail::most_keys)
+        throw error(errc::invalid_argument, "atomically: " + std::to_string(keys) + " keys; " + std::to_string(detail::most_keys) + " at most");
     etcd::txn_request request;
     for (const auto& [key, value] : reads) {
         request.compares.push_back(etcd::mod_revision(key) == (value ? value->mod_revision : etcd::revision()));
@@ -75,6 +85,11 @@ ETCDCOLL_DECL etcd::txn_request transaction::state::commit() const {
         }
     }
     return request;
+}
+
+// It cannot be executed twice: a key that was there and is written never has the revision again that it had. One that was absent may be absent again.
+ETCDCOLL_DECL bool transaction::state::guarded() const {
+    return std::any_of(reads.begin(), reads.end(), [this](const auto& item) { return item.second && writes.contains(item.first); });
 }
 
 // The refusal has read all that this run has, at one revision.
@@ -145,7 +160,7 @@ ETCDCOLL_DECL asio::awaitable<etcd::revision> atomically(committer with, transac
         std::string key;
         if (ran) {
             const auto request = now.commit();
-            const bool guarded = static_cast<bool>(now.at);
+            const bool guarded = now.guarded();
             const auto reply = co_await commit(with, request, guarded, now.deadline);
             if (reply.done) co_return reply.seen;
             key = now.changed_key(reply);
@@ -155,8 +170,8 @@ ETCDCOLL_DECL asio::awaitable<etcd::revision> atomically(committer with, transac
         }
         co_await between.wait(now.deadline);
         if (core->now() >= now.deadline)
-            throw error(errc::timed_out, call_and_key("atomically", key) + ": timed out after " + seconds_text(timeout) + ": in each of " +
-                                             std::to_string(attempts) + " attempts another has written meanwhile");
+            fail_late("atomically", "atomically", key,
+                      ": timed out after " + seconds_text(timeout) + ": in each of " + std::to_string(attempts) + " attempts another has written meanwhile");
     }
 }
 

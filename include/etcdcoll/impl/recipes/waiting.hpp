@@ -18,6 +18,9 @@ call_options until(client_core& core, time_point deadline);
 /// Likewise, for a transaction whose compares fail once it has been executed.
 call_options guarded_until(client_core& core, time_point deadline);
 
+/// Throws timed_out: "queue \"jobs\"", and the text behind it.
+[[noreturn]] void fail_late(const char* call, const char* kind, const std::string& name, const std::string& text);
+
 /// Throws why the session has ended, if it has.
 void check_session(const session_state& session);
 /// "etcd knows no such lease", of a write that carries the session's, means that the lease is lost.

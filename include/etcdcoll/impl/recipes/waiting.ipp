@@ -18,14 +18,20 @@ ETCDCOLL_DECL void check_timeout(const char* call, duration timeout) {
 ETCDCOLL_DECL time_point deadline_after(client_core& core, duration timeout) { return core.now() + std::min(timeout, longest_timeout); }
 
 ETCDCOLL_DECL call_options until(client_core& core, time_point deadline) {
-    const auto left = std::max<duration>(deadline - core.now(), std::chrono::milliseconds(1));
-    return {.timeout = std::min<duration>(left, core.values().timeout), .guarded = false};
+    return {.timeout = std::max<duration>(deadline - core.now(), std::chrono::milliseconds(1)), .guarded = false};
 }
 
 ETCDCOLL_DECL call_options guarded_until(client_core& core, time_point deadline) {
     auto options = until(core, deadline);
     options.guarded = true;
     return options;
+}
+
+ETCDCOLL_DECL void fail_late(const char* call, const char* kind, const std::string& name, const std::string& text) {
+    error_context context;
+    context.call = call;
+    context.key = name;
+    throw error(errc::timed_out, call_and_key(kind, name) + text, std::move(context));
 }
 
 ETCDCOLL_DECL void check_session(const session_state& session) {
