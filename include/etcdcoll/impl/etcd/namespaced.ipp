@@ -66,6 +66,12 @@ ETCDCOLL_DECL void take_prefix(const std::string& prefix, watch_response& reply)
     }
 }
 
+// A lease knows no prefix: its other keys come too.
+ETCDCOLL_DECL void take_prefix(const std::string& prefix, lease_time_to_live_response& reply) {
+    std::erase_if(reply.keys, [&prefix](const std::string& key) { return key.size() <= prefix.size() || !key.starts_with(prefix); });
+    for (auto& key : reply.keys) key.erase(0, prefix.size());
+}
+
 ETCDCOLL_DECL asio::awaitable<std::optional<key_value>> first_kept(asio::awaitable<range_response> reading) {
     auto found = co_await std::move(reading);
     if (found.kvs.empty()) co_return std::nullopt;
@@ -108,6 +114,10 @@ ETCDCOLL_DECL asio::awaitable<delete_range_response> namespaced::delete_range(de
 ETCDCOLL_DECL asio::awaitable<txn_response> namespaced::txn(txn_request request, call_options options) {
     detail::add_prefix(prefix_, request);
     return detail::without_prefix(client_.txn(std::move(request), options), prefix_);
+}
+
+ETCDCOLL_DECL asio::awaitable<lease_time_to_live_response> namespaced::lease_time_to_live(lease_id id, bool keys, call_options options) {
+    return detail::without_prefix(client_.lease_time_to_live(id, keys, options), prefix_);
 }
 
 ETCDCOLL_DECL namespaced_watch namespaced::watch(watch_request request) {
