@@ -77,6 +77,57 @@ asio::awaitable<void> one_at_a_time(std::string name) {
     CHECK(twice.revision == done.revision);
 }
 
+// The compares that the doc names, for one answer of lock().
+etcd::txn_request fenced(const etcd::lock_response& held, std::string key) {
+    const auto until = held.header.revision.value + 1;
+    return etcd::when(etcd::create_revision(held.key) > 0, etcd::create_revision(held.key) < until).then(etcd::put(std::move(key), "protected"));
+}
+
+asio::awaitable<bool> writes(client c, etcd::txn_request request) {
+    const auto done = co_await c.txn(std::move(request));
+    co_return done.succeeded;
+}
+
+asio::awaitable<void> fences(std::string name) {
+    const auto executor = co_await asio::this_coro::executor;
+    client c(executor, quiet(test_etcd().endpoint()));
+    etcd::lock_service s(c);
+    const auto mine = co_await lease_of(c);
+    const auto other = co_await lease_of(c);
+    const auto held = co_await s.lock(name, mine);
+    const auto now = co_await writes(c, fenced(held, name));
+    CHECK(now);
+    std::optional<etcd::lock_response> others;
+    asio::co_spawn(executor, keep(s, name, other, &others), asio::detached);
+    co_await until_queued(c, name, 2);
+    const auto still = co_await writes(c, fenced(held, name));
+    CHECK(still);
+    const auto freed = co_await s.unlock(held.key);
+    CHECK(freed.revision > held.header.revision);
+    const auto theirs = co_await s.lock(name, other);
+    const auto lost = co_await writes(c, fenced(held, name));
+    CHECK(!lost);
+    // The same lease asks again: its key is there, and holds nothing.
+    std::optional<etcd::lock_response> anew;
+    asio::co_spawn(executor, keep(s, name, mine, &anew), asio::detached);
+    co_await until_queued(c, name, 2);
+    const auto key = co_await c.get(held.key);
+    CHECK(key);
+    const auto waiting = co_await writes(c, fenced(held, name));
+    CHECK(!waiting);
+    const auto handed_on = co_await s.unlock(theirs.key);
+    CHECK(handed_on.revision > freed.revision);
+    const auto again = co_await s.lock(name, mine);
+    const auto old = co_await writes(c, fenced(held, name));
+    CHECK(!old);
+    const auto anew_held = co_await writes(c, fenced(again, name));
+    CHECK(anew_held);
+    for (const auto lease : {mine, other}) {
+        const auto revoked = co_await c.lease_revoke(lease);
+        CHECK(revoked.header.revision.value > 0);
+    }
+}
+
 asio::awaitable<void> ends_in_time(std::string name) {
     const auto executor = co_await asio::this_coro::executor;
     client c(executor, quiet(test_etcd().endpoint()));
@@ -136,6 +187,8 @@ asio::awaitable<void> with_rights(const auth_etcd* server) {
 } // namespace
 
 TEST_CASE("lock: one holder at a time, in the order of asking, as long as its lease lives") { run(one_at_a_time(unique_prefix())); }
+
+TEST_CASE("lock: the compares of one tenure hold for no other") { run(fences(unique_prefix())); }
 
 TEST_CASE("lock: a wait ends by its timeout, beside other calls") { run(ends_in_time(unique_prefix())); }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 
 using namespace etcdcoll;
 using namespace etcdcoll::test;
@@ -30,6 +31,22 @@ asio::awaitable<clock::time_point> gone_at(client c, std::string key) {
     co_return clock::now();
 }
 
+// Ends when the proxy has seen `n` more requests for a renewal, and done to each what `rule` says.
+asio::awaitable<void> renewals(fault_proxy* proxy, fault_rule rule, int n) {
+    const auto executor = co_await asio::this_coro::executor;
+    const auto seen = std::make_shared<detail::condition>(executor, environment::system());
+    const auto left = std::make_shared<int>(n);
+    rule.times(fault_rule::always).when([executor, seen, left](std::string_view) {
+        asio::post(executor, [seen, left] {
+            if (--*left <= 0) seen->notify_all();
+        });
+        return true;
+    });
+    const auto counting = proxy->add(std::move(rule));
+    while (*left > 0) co_await seen->wait();
+    proxy->remove(counting);
+}
+
 asio::awaitable<void> wait_lost(session* of, ending* into) {
     auto waiting = of->lost();
     auto end = co_await ending_of(std::move(waiting));
@@ -44,12 +61,13 @@ asio::awaitable<void> keeps_keys(std::string p) {
     auto s = co_await session::open(c, 2s);
     CHECK(s.lease());
     co_await put_with(direct, &s, p + "k");
-    // More than twice the time to live.
-    co_await detail::sleep_until(executor, environment::system(), clock::now() + 4500ms);
+    const auto begin = clock::now();
+    co_await renewals(&proxy, fault_rule("/v3/lease/keepalive"), 7);
+    const auto took = clock::now() - begin;
+    CHECK(took > 4s); // more than twice the time to live
+    CHECK(took < 10s);
     const auto found = co_await direct.get(p + "k");
     CHECK(found);
-    CHECK(proxy.requests("/v3/lease/keepalive") >= 5);
-    CHECK(proxy.requests("/v3/lease/keepalive") <= 8);
     co_await s.close();
     const auto gone = co_await direct.get(p + "k");
     CHECK(!gone);
@@ -125,12 +143,13 @@ asio::awaitable<void> survives_outage(std::string p) {
     client c(executor, quiet(proxy.endpoint()));
     client direct(executor, quiet(test_etcd().endpoint()));
     auto s = co_await session::open(c, 3s);
+    const auto opened = clock::now();
     co_await put_with(direct, &s, p + "k");
-    proxy.refuse();
-    proxy.cut_all(close_how::rst);
-    co_await detail::sleep_until(executor, environment::system(), clock::now() + 1800ms);
-    proxy.accept_again();
-    co_await detail::sleep_until(executor, environment::system(), clock::now() + 2s);
+    fault_rule cut("/v3/lease/keepalive");
+    cut.cut_request_after(0, close_how::rst);
+    co_await renewals(&proxy, std::move(cut), 8); // with pauses of up to half a second between
+    co_await renewals(&proxy, fault_rule("/v3/lease/keepalive"), 4);
+    CHECK(clock::now() - opened > 3s); // the time to live
     CHECK(s.state()->alive());
     const auto found = co_await direct.get(p + "k");
     CHECK(found);

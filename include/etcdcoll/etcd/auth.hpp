@@ -57,7 +57,8 @@ struct no_password_t {
 inline constexpr no_password_t no_password{};
 
 /// The calls of etcd's Auth service, through the connections of a client. Copies are as good as the original. Names and passwords are UTF-8,
-/// and not empty; a password is sent as it is, so over https only, and appears in no error and no log.
+/// and not empty; a password is sent as it is, so over https only, and appears in no error and no log. The field
+/// `hashedPassword` is left out: etcd fills it in itself.
 ///
 /// Reads are repeated until the deadline. A write is sent once: a repetition could be executed late, behind what was decided since.
 /// Errors:  those of client; not_found and already_exists for users and roles, refused for what is not granted, permission_denied for all

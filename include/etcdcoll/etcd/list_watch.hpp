@@ -34,8 +34,8 @@ public:
     /// Returns, first, a complete listing, of one revision; then the changes from there on: none is repeated, left out or out of order. When
     /// etcd has compacted changes away that were still to come, a complete listing again.
     ///
-    /// Errors:  those of client::range() and watch::next(), but for compacted. The next call goes on; with a complete listing, where the
-    ///          watch has ended.
+    /// Errors:  those of client::range() and watch::next(); compacted only where five listings, one after the other, were compacted away
+    ///          while they were read. The next call goes on; with a complete listing, where the watch has ended.
     /// Cancel:  terminal; the object stays usable.
     /// Cost:    a request a page of a listing, the listing in memory; one event a change.
     asio::awaitable<list_watch_response> next();

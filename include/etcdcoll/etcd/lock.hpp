@@ -9,14 +9,15 @@ namespace etcdcoll::etcd {
 
 struct lock_response {
     response_header header;
-    std::string key; ///< "<name>/<lease in hex>": as long as it exists the lock is held
+    std::string key; ///< "<name>/<lease in hex>"; it is there from the moment that the lease asks, before it holds the lock
 };
 
 /// The calls of etcd's Lock service, through the connections of a client. Copies are as good as the original.
 ///
 /// The lock is a key that its lease keeps: it is lost when the lease is, and the holder has to see to that himself. What the lock protects
-/// in etcd should be written in a transaction with `create_revision(key) > 0` among its compares: then a holder who has lost it changes
-/// nothing.
+/// in etcd should be written in a transaction with both `create_revision(key) > 0` and `create_revision(key) < header.revision.value + 1`
+/// (of lock()'s answer) among its compares: then a holder who has lost it changes nothing, not even once his lease has asked for the lock
+/// anew, when the same key is there and waits in the queue. Two holders in one process need two leases: to one lease the lock is given twice.
 /// Errors:  those of client; not_found for a lease that is none.
 /// Cost:    one request.
 class ETCDCOLL_API lock_service {

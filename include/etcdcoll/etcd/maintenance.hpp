@@ -82,7 +82,8 @@ struct downgrade_response {
 /// The calls of etcd's Maintenance service, through the connections of a client. Copies are as good as the original.
 ///
 /// `endpoint` ("http://10.0.0.1:2379") names the member that is meant; it need not be one of the client's. Without one it is whichever
-/// member the client talks to at the moment.
+/// member the client talks to at the moment. Of rpc.proto this leaves out SnapshotResponse.header, of which each message of the stream has
+/// one, and the kind and member in an AlarmRequest that asks (GET): alarm_list() tells them of each alarm.
 /// Reads are repeated until the deadline, but for snapshot(). A write is sent once.
 /// Errors:  those of client; invalid_argument for an endpoint that is no URL, for an alarm without a kind or a member.
 /// Cancel:  terminal; a write that was sent may have been executed.

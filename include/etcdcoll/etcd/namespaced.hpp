@@ -13,8 +13,10 @@ class ETCDCOLL_API namespaced_watch {
 public:
     /// As watch::next().
     asio::awaitable<watch_response> next();
-    /// As watch::progress().
-    asio::awaitable<revision> progress(revision at_least = {}, duration timeout = std::chrono::seconds(8)) { return inner_.progress(at_least, timeout); }
+    /// As watch::progress(): revisions are those of the whole store.
+    asio::awaitable<revision> progress(revision at_least = {}, duration timeout = std::chrono::seconds(8)) {
+        return inner_.progress(at_least, timeout);
+    }
     /// As watch::cancel().
     void cancel() noexcept { inner_.cancel(); }
 
@@ -29,9 +31,9 @@ private:
 /// prefix), in all operations of a transaction, however deep, in previous values and in events. A key that is the prefix and nothing more is not in
 /// the view. A copyable handle on the client, as safe in threads as that.
 ///
-/// Every call is the client's of that name, and has its errors (whose context names keys as they were sent), cancellation and cost. What is not here
-/// takes a client(), and keys with the prefix() written out: pages, list_watch, batch, the locks and elections, modify, atomically and the other
-/// recipes. Leases have no keys, nor a prefix, but for what is attached to one.
+/// Every call is the client's of that name, and has its errors (whose context names keys as they were sent), cancellation and cost. What has no
+/// keys (leases, compaction) is the client's own business. There is no view for what takes a client: pages, list_watch, batch, modify, locks
+/// and elections see client()'s keys, all of them.
 class ETCDCOLL_API namespaced {
 public:
     /// Any bytes; an empty prefix is every key.
@@ -45,9 +47,9 @@ public:
     asio::awaitable<put_response> put(std::string key, std::string value, call_options options = {});
     asio::awaitable<delete_range_response> delete_range(delete_range_request request, call_options options = {});
     asio::awaitable<txn_response> txn(txn_request request, call_options options = {});
-    namespaced_watch watch(watch_request request);
-    /// With the keys of the view alone, where there are others on the lease.
+    /// The lease's keys that are in the view, where `keys` is set; etcd sends all of them.
     asio::awaitable<lease_time_to_live_response> lease_time_to_live(lease_id id, bool keys = false, call_options options = {});
+    namespaced_watch watch(watch_request request);
 
     const std::string& prefix() const noexcept { return prefix_; }
     const etcd::client& client() const noexcept { return client_; }

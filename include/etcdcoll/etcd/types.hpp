@@ -1,5 +1,5 @@
 #pragma once
-// Requests and replies of etcd's v3 API, one struct each, with all of their fields.
+// Requests and replies of etcd's v3 API, one struct each, with all of their fields (but LeaseGrantResponse.error, which etcd leaves empty).
 //
 // Names, meanings and defaults are those of etcd's api/etcdserverpb/rpc.proto and api/mvccpb/kv.proto. Keys and values are any bytes.
 // The structs have constructors on purpose: g++ 12 miscompiles aggregates that are built inside a co_await expression.

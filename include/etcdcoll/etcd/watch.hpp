@@ -25,6 +25,7 @@ struct watch_request {
     bool no_put = false;  ///< leave out puts
     bool no_erase = false;
     bool fragment = false; ///< lets etcd split what exceeds 2 MiB; put together again here
+    // No progress_notify: watch::progress() tells when it is asked, and the streams are probed in any case.
 };
 
 /// The changes of one or more revisions, complete: all events of a revision are in one response.

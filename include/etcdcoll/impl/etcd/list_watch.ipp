@@ -63,8 +63,10 @@ ETCDCOLL_DECL void list_watch::cancel() noexcept {
 }
 
 ETCDCOLL_DECL asio::awaitable<list_watch_response> list_watch::next_of(std::shared_ptr<state> kept) {
+    constexpr int listings_at_most = 5; // where each takes longer than history lasts, there is no end to them
     auto& s = *kept;
     list_watch_response result;
+    int in_vain = 0;
     for (;;) {
         if (s.cancelled) throw error(errc::closed, "list_watch: cancelled");
         try {
@@ -86,8 +88,12 @@ ETCDCOLL_DECL asio::awaitable<list_watch_response> list_watch::next_of(std::shar
             }
         } catch (const error& failure) {
             const bool lost = failure.reason() == errc::compacted;
-            if (lost || (s.changes && failure.reason() != errc::cancelled)) s.begin();
-            if (!lost) throw;
+            const bool was_listing = !s.changes;
+            if (lost || (!was_listing && failure.reason() != errc::cancelled)) s.begin();
+            if (!lost || (was_listing && ++in_vain == listings_at_most)) throw;
+            const auto& log = s.through.core()->log();
+            if (log.enabled(log_level::warning))
+                log.write(log_level::warning, std::string("list_watch: ") + failure.what() + "; listing everything again");
         }
     }
 }

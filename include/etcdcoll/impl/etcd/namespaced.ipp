@@ -66,8 +66,9 @@ ETCDCOLL_DECL void take_prefix(const std::string& prefix, watch_response& reply)
     }
 }
 
+// A lease knows no prefix: its other keys come too.
 ETCDCOLL_DECL void take_prefix(const std::string& prefix, lease_time_to_live_response& reply) {
-    std::erase_if(reply.keys, [&prefix](const std::string& key) { return key.size() <= prefix.size() || !std::string_view(key).starts_with(prefix); });
+    std::erase_if(reply.keys, [&prefix](const std::string& key) { return key.size() <= prefix.size() || !key.starts_with(prefix); });
     for (auto& key : reply.keys) key.erase(0, prefix.size());
 }
 
