@@ -136,9 +136,9 @@ ETCDCOLL_DECL etcd::txn_request attendance::alone_without(const std::string& own
                       etcd::create_revision(etcd::key_range(own + std::string(1, '\0'), end)) == 0);
 }
 
-// What goes with a key that is taken back before `ready`.
+// What goes with a key that is taken back before `ready`; or that was counted though its owner never learned of it, and is the last that is left.
 ETCDCOLL_DECL etcd::txn_request attendance::withdrawn(const std::string& own) const {
-    return alone_without(own).then(etcd::erase(withdrawals())).otherwise(etcd::put(withdrawals(), ""));
+    return alone_without(own).then(etcd::erase(ready()), etcd::erase(withdrawals())).otherwise(etcd::put(withdrawals(), ""));
 }
 
 // The last one out takes the rest along.
