@@ -235,7 +235,8 @@ asio::awaitable<void> cancelled(std::string p) {
         }
         asio::co_spawn(executor, ended.wait(), asio::detached);
     };
-    auto sent = direct.watch(etcd::watch_request(p + "0", etcd::revision{1}));
+    const auto before = co_await direct.range(p + "0");
+    auto sent = direct.watch(etcd::watch_request(p + "0", etcd::revision{before.header.revision.value + 1}));
     asio::co_spawn(executor, run_to_its_end(&writes), asio::bind_cancellation_slot(signal.slot(), tell));
     const auto written = co_await sent.next(); // the first transaction was executed, its reply is held back
     CHECK(written.events.size() == 1);
