@@ -1,7 +1,8 @@
 // The etcd client beside the floor: the same requests, byte for byte, on raw sockets. put, get, txn and watch tell the
 // time of one operation after the other, put_parallel and get_parallel how many are done in a second when n are in
-// flight.
+// flight. put_batch puts the client's batch beside its own single puts, 64 of them in flight.
 
+#include <etcdcoll/etcd/batch.hpp>
 #include <etcdcoll/etcd/client.hpp>
 
 #include "support/program.hpp"
@@ -191,6 +192,36 @@ private:
     etcd::revision modified_;
     std::vector<std::string> values_;
     std::vector<std::optional<etcd::key_value>> found_;
+};
+
+class library_batch final : public library_side {
+public:
+    library_batch(const configuration& c, const std::string& prefix) : library_side(c, prefix + "/batch") {}
+
+    void prepare(int first) override {
+        values_.clear();
+        for (int i = 0; i < c_.batch; ++i) values_.push_back(value_of(c_, first + i));
+    }
+
+    void run() override {
+        start(write());
+        finish();
+    }
+
+    void check() override {
+        if (!done_) wrong(c_, "the library");
+    }
+
+private:
+    asio::awaitable<void> write() {
+        etcd::batch writes(client_);
+        for (std::size_t i = 0; i < values_.size(); ++i) writes.put(key_ + std::to_string(i), std::move(values_[i]));
+        const auto result = co_await writes.run();
+        done_ = result.complete();
+    }
+
+    bool done_ = false;
+    std::vector<std::string> values_;
 };
 
 class library_watch final : public library_side {
@@ -444,6 +475,9 @@ bench::measurement measure(const configuration& c, const std::string& etcd_versi
     if (c.name == "watch") {
         ours = std::make_unique<library_watch>(c, prefix);
         floor = std::make_unique<floor_watch>(c, prefix);
+    } else if (c.name == "put_batch") {
+        ours = std::make_unique<library_batch>(c, prefix);
+        floor = std::make_unique<library_calls>(c, prefix);
     } else {
         ours = std::make_unique<library_calls>(c, prefix);
         floor = std::make_unique<floor_calls>(c, prefix);
@@ -511,6 +545,20 @@ void measure_all(const bench::settings& settings, bench::report& report) {
             report.add(measure(c, settings.etcd_version));
         }
     }
+    if (settings.wants("put_batch")) {
+        for (const std::size_t bytes : {64, 1024}) {
+            configuration c;
+            c.name = "put_batch";
+            c.n = 64;
+            c.bytes = bytes;
+            c.endpoint = settings.endpoint;
+            c.single = false;
+            c.batch = 2048;
+            c.batches = settings.quick ? 20 : 100;
+            c.limit = settings.quick ? 15.0 : 40.0;
+            report.add(measure(c, settings.etcd_version));
+        }
+    }
     for (const std::string name : {"put_parallel", "get_parallel"}) {
         if (!settings.wants(name)) continue;
         for (const int n : {1, 8, 64, 256}) {
@@ -533,5 +581,5 @@ void measure_all(const bench::settings& settings, bench::report& report) {
 } // namespace
 
 int main(int argc, char** argv) {
-    return bench::run_program(argc, argv, {"put", "get", "txn", "watch", "put_parallel", "get_parallel"}, measure_all);
+    return bench::run_program(argc, argv, {"put", "get", "txn", "watch", "put_batch", "put_parallel", "get_parallel"}, measure_all);
 }

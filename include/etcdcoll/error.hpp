@@ -27,7 +27,7 @@ enum class errc {
     cancelled = 11, ///< the caller's cancellation signal
 
     // The way to etcd.
-    connection_failed = 20, ///< no endpoint could be reached; nothing was executed
+    connection_failed = 20, ///< no endpoint could be reached, or none has answered: a write was not executed
     bad_reply = 21,         ///< an answer that is not etcd's, is cut short or breaks a limit
     outcome_unknown = 22,   ///< a write may or may not have been executed
     tls_failed = 23,        ///< a certificate that one side does not take; the text says which, and why

@@ -1,192 +1,128 @@
-// What is open stays open: lost replies, ends by close(), and what must not be taken for an answer to something else.
+// What a client says of a write whose exchange was disturbed, and what etcd then holds.
 #include "support.hpp"
-
-#include <etcdcoll/etcd/lock.hpp>
-#include <etcdcoll/impl/condition.hpp>
-#include <support/auth_etcd.hpp>
-#include <support/quick_environment.hpp>
-
-#include <boost/asio/co_spawn.hpp>
 
 using namespace etcdcoll;
 using namespace etcdcoll::test;
 
 namespace {
 
-// Nothing listens there.
-const std::string dead = "http://127.0.0.1:1";
-
-asio::awaitable<void> revoked(std::string p) {
-    const auto executor = co_await asio::this_coro::executor;
-    // An attempt that went nowhere has revoked nothing.
-    client two(executor, quiet(dead + "," + test_etcd().endpoint()));
-    const etcd::lease_id never{0x7e57};
-    const auto gone = co_await ending_of(two.lease_revoke(never));
-    CHECK(gone.reason == errc::not_found);
-
-    auto proxy = proxy_of(test_etcd());
-    client c(executor, quiet(proxy.endpoint()));
-    const auto granted = co_await c.lease_grant(60s);
-    const auto put = co_await c.put(etcd::put_request(p + "k", "v", granted.id));
-    CHECK(put.header.revision);
-    const auto rule = proxy.add(fault_rule("/v3/lease/revoke").drop_reply());
-    const auto first_did_it = co_await c.lease_revoke(granted.id);
-    CHECK(!first_did_it.header.revision);
-    CHECK(proxy.hits(rule) == 1);
-    const auto found = co_await c.get(p + "k");
-    CHECK(!found);
-
-    const auto lost = proxy.add(fault_rule("/v3/lease/revoke").times(fault_rule::always).drop_reply());
-    const auto other = co_await c.lease_grant(60s);
-    const call_options brief{.timeout = 300ms};
-    const auto open = co_await ending_of(c.lease_revoke(other.id, brief));
-    CHECK(open.reason == errc::outcome_unknown);
-    CHECK(proxy.hits(lost) > 1);
-}
-
-asio::awaitable<void> granted() {
+asio::awaitable<void> put_without_reply(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     auto proxy = proxy_of(test_etcd());
     client c(executor, quiet(proxy.endpoint()));
-    proxy.add(fault_rule("/v3/lease/grant").drop_reply());
-    const auto drawn = co_await c.lease_grant(60s);
-    CHECK(drawn.id);
-    CHECK(drawn.ttl == 60s);
-    const auto there = co_await c.lease_time_to_live(drawn.id);
-    CHECK(there.granted_ttl == 60s);
-
-    // It may be that of an earlier run, which only the caller can know.
-    proxy.add(fault_rule("/v3/lease/grant").drop_reply());
-    const etcd::lease_id own{drawn.id.value ^ 0x5a5a};
-    const auto open = co_await ending_of(c.lease_grant(60s, own));
-    CHECK(open.reason == errc::outcome_unknown);
-    CHECK(contains(open.what, "lease already exists"));
-}
-
-// Nothing but a transaction compares: it alone is repeated for being guarded.
-asio::awaitable<void> guarded(std::string p) {
-    const auto executor = co_await asio::this_coro::executor;
-    auto proxy = proxy_of(test_etcd());
-    client c(executor, quiet(proxy.endpoint()));
-    const auto rule = proxy.add(fault_rule("/v3/kv/put").times(fault_rule::always).drop_reply());
-    const call_options again{.guarded = true};
-    const auto end = co_await ending_of(c.put(p, "v", again));
+    client direct(executor, quiet(test_etcd().endpoint()));
+    const auto warm = co_await c.put(p + "k", "0");
+    CHECK(warm.header.revision.value > 0);
+    const auto rule = proxy.add(fault_rule("/v3/kv/put").drop_reply());
+    auto writing = c.put(p + "k", "1");
+    const auto end = co_await ending_of(std::move(writing));
     CHECK(end.reason == errc::outcome_unknown);
+    CHECK(end.context.attempts == 1);
+    CHECK(contains(end.what, "put \"" + p + "k\": http://" + proxy.endpoint()));
     CHECK(proxy.hits(rule) == 1);
+    const auto found = co_await direct.get(p + "k");
+    REQUIRE(found);
+    CHECK(found->version == 2);
 }
 
-asio::awaitable<void> lock_on(client c, std::string name, etcd::lease_id lease, ending* into) {
-    etcd::lock_service locks(c);
-    auto end = co_await ending_of(locks.lock(name, lease));
-    *into = std::move(end);
-}
-
-asio::awaitable<void> closed_while_it_waits(std::string p) {
+asio::awaitable<void> guarded_txn_without_reply(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     auto proxy = proxy_of(test_etcd());
     client c(executor, quiet(proxy.endpoint()));
-    etcd::lock_service locks(c);
-    const auto mine = co_await c.lease_grant(60s);
-    const auto his = co_await c.lease_grant(60s);
-    const auto held = co_await locks.lock(p, mine.id);
-    CHECK(!held.key.empty());
-    detail::condition done(executor, environment::system());
-    ending end;
-    asio::co_spawn(executor, lock_on(c, p, his.id, &end), [&done](std::exception_ptr) { done.notify_all(); });
-    for (bool queued = false; !queued;) { // until it waits at the server
-        const auto found = co_await c.range(etcd::prefix(p));
-        queued = found.kvs.size() == 2;
-    }
-    c.close();
-    const auto soon = environment::system()->now() + 5s;
-    const bool ended = co_await done.wait_until(soon);
-    CHECK(ended);
-    CHECK((end.reason == errc::closed || end.reason == errc::outcome_unknown));
+    proxy.add(fault_rule("/v3/kv/txn").times(3).drop_reply());
+    auto once = etcd::when(etcd::version(p + "k") == 0).then(etcd::put(p + "k", "mine")).otherwise(etcd::get(p + "k"));
+    const call_options guarded{.guarded = true};
+    const auto done = co_await c.txn(once, guarded);
+    CHECK(!done.succeeded);
+    REQUIRE(done.responses.size() == 1);
+    const auto& own = std::get<etcd::range_response>(done.responses[0]).kvs.at(0);
+    CHECK(own.value == "mine");
+    CHECK(own.version == 1);
+    CHECK(c.metrics().attempts == 4);
+
+    proxy.add(fault_rule("/v3/kv/txn").drop_reply());
+    auto bare = c.txn(etcd::when().then(etcd::put(p + "k", "again")));
+    const auto unknown = co_await ending_of(std::move(bare));
+    CHECK(unknown.reason == errc::outcome_unknown);
 }
 
-asio::awaitable<void> slow_but_coming(std::string p) {
+asio::awaitable<void> lease_without_reply() {
     const auto executor = co_await asio::this_coro::executor;
     auto proxy = proxy_of(test_etcd());
-    client c(executor, quiet(proxy.endpoint()).attempt_timeout(400ms));
-    const std::string value(300'000, 'v');
-    const auto put = co_await c.put(p, value);
-    CHECK(put.header.revision);
-    const auto before = c.metrics().attempts;
-    const auto rule = proxy.add(fault_rule("/v3/kv/range").split_response(40'000, 100ms));
-    const auto found = co_await c.get(p);
-    REQUIRE(found);
-    CHECK(found->value == value);
-    CHECK(proxy.hits(rule) == 1);
-    CHECK(c.metrics().attempts == before + 1);
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/lease/grant").drop_reply());
+    proxy.add(fault_rule("/v3/lease/revoke").drop_reply());
+    const auto granted = co_await c.lease_grant(60s);
+    CHECK(granted.id);
+    CHECK(granted.ttl == 60s);
+    const auto left = co_await c.lease_time_to_live(granted.id);
+    CHECK(left.granted_ttl == 60s);
+    auto revoking = c.lease_revoke(granted.id);
+    const auto revoked = co_await ending_of(std::move(revoking));
+    CHECK(revoked.what == "");
+    const auto gone = co_await c.lease_time_to_live(granted.id);
+    CHECK(gone.ttl == -1s);
+    CHECK(proxy.requests("/v3/lease/grant") == 2);
+    CHECK(proxy.requests("/v3/lease/revoke") == 2);
 }
 
-// A watch of keys that do not change follows the store: what is compacted meanwhile is none of its history.
-asio::awaitable<void> quiet_watch(command::local_etcd* server) {
+asio::awaitable<void> wrong_words(std::string p, std::string reply, bool written) {
     const auto executor = co_await asio::this_coro::executor;
-    auto proxy = proxy_of(*server);
-    client direct(executor, quiet(server->endpoint()));
-    const auto quick = std::make_shared<quick_environment>(8);
-    client c(executor, quiet(proxy.endpoint()).system(quick));
-    const auto start = co_await direct.put("other", "1");
-    auto changes = c.watch(etcd::watch_request("quiet", start.header.revision));
-    const auto later = co_await direct.put("other", "2");
-    // What the server says counts when it says so again, a second later.
-    const auto until = quick->now() + 1100ms;
-    do {
-        const auto at = co_await changes.progress(later.header.revision);
-        CHECK(at >= later.header.revision);
-    } while (quick->now() < until);
-    const auto compacted = co_await direct.compact(later.header.revision);
-    CHECK(compacted.header.revision);
-    proxy.cut_all(close_how::rst);
-    const auto put = co_await direct.put("quiet", "at last");
-    const auto seen = co_await changes.next();
-    CHECK(seen.events.at(0).kv.mod_revision == put.header.revision);
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/kv/put").reply_with(reply));
+    proxy.add(fault_rule("/v3/kv/range").reply_with(reply));
+    auto writing = c.put(p + "k", "v");
+    const auto end = co_await ending_of(std::move(writing));
+    INFO(reply << " -> " << end.what);
+    CHECK(end.reason == (written ? errc::outcome_unknown : errc::unsupported));
+    auto reading = c.get(p + "k");
+    const auto read = co_await ending_of(std::move(reading));
+    CHECK(read.what == (written ? "" : read.what));
+    CHECK(c.metrics().attempts == (written ? 3 : 2));
 }
 
-asio::awaitable<void> timed_next(std::string p) {
+// A port that never was etcd's gateway has executed nothing, and says the same the next time.
+asio::awaitable<void> wrong_port(std::string p, std::string reply, std::string hint) {
     const auto executor = co_await asio::this_coro::executor;
-    client c(executor, quiet(test_etcd().endpoint()));
-    const auto start = co_await c.put(p + "before", "");
-    auto changes = c.watch(etcd::watch_request(p, start.header.revision));
-    const auto nothing = co_await changes.next_within(50ms);
-    CHECK(!nothing);
-    const auto put = co_await c.put(p, "v");
-    const auto something = co_await changes.next_within(5s);
-    REQUIRE(something);
-    CHECK(something->events.at(0).kv.mod_revision == put.header.revision);
+    auto proxy = proxy_of(test_etcd());
+    client c(executor, quiet(proxy.endpoint()));
+    proxy.add(fault_rule("/v3/kv/put").reply_with(reply));
+    auto writing = c.put(p + "k", "v");
+    const auto end = co_await ending_of(std::move(writing));
+    CHECK(end.reason == errc::bad_reply);
+    CHECK(contains(end.what, hint));
+    CHECK(end.context.attempts == 1);
+    const auto written = co_await c.put(p + "k", "v"); // a connection that has spoken HTTP
+    CHECK(written.header.revision);
+    proxy.add(fault_rule("/v3/kv/put").reply_with(reply));
+    auto again = c.put(p + "k", "v");
+    const auto unknown = co_await ending_of(std::move(again));
+    CHECK(unknown.reason == errc::outcome_unknown);
 }
 
-// Refusals name no watch, but come in the order of the creations.
-asio::awaitable<void> refused_and_gone(auth_etcd* server) {
-    const auto executor = co_await asio::this_coro::executor;
-    client c(executor, quiet(server->endpoint()).user(auth_etcd::user, auth_etcd::password));
-    const auto put = co_await c.put(server->prefix() + "k", "1");
-    auto open = c.watch(etcd::watch_request(server->prefix() + "other", put.header.revision)); // the stream is there
-    const auto at = co_await open.progress(put.header.revision);
-    CHECK(at >= put.header.revision);
-    for (int i = 0; i < 20; ++i) {
-        auto forbidden = c.watch(etcd::watch_request("not allowed", put.header.revision));
-        auto allowed = c.watch(etcd::watch_request(server->prefix() + "k", put.header.revision));
-        forbidden.cancel();
-        const auto seen = co_await allowed.next();
-        CHECK(seen.events.at(0).kv.mod_revision == put.header.revision);
-    }
+std::string http_reply(const std::string& status, const std::string& body) {
+    return "HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 } // namespace
 
-TEST_CASE("lease: one that is revoked by an attempt whose reply was lost is revoked; else what is unknown is told") { run(revoked(unique_prefix())); }
-TEST_CASE("lease: a grant is repeated when the number was drawn here, and left open when it is the caller's") { run(granted()); }
-TEST_CASE("client: only transactions are repeated for being guarded") { run(guarded(unique_prefix())); }
-TEST_CASE("client: close() ends what waits at the server, too") { run(closed_while_it_waits(unique_prefix())); }
-TEST_CASE("client: a reply that takes longer than an attempt is taken as long as it comes") { run(slow_but_coming(unique_prefix())); }
-TEST_CASE("watch: one of keys that do not change survives the compaction of everything else, and a cut") {
-    command::local_etcd server;
-    run(quiet_watch(&server));
+TEST_CASE("client: a put whose reply is lost has an unknown outcome, and is not repeated") { run(put_without_reply(unique_prefix())); }
+TEST_CASE("client: a guarded transaction is repeated until its reply comes, and counts once") { run(guarded_txn_without_reply(unique_prefix())); }
+TEST_CASE("client: a lease whose reply is lost is granted once and revoked without an error") { run(lease_without_reply()); }
+
+TEST_CASE("client: a port that speaks HTTP/2 only, or TLS, is named, and a write to it is known not to be done") {
+    run(wrong_port(unique_prefix(), std::string("\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 15), "speaks HTTP/2 only: use the address of etcd's --listen-client-http-urls"));
+    run(wrong_port(unique_prefix(), std::string("\x15\x03\x01\0\x02\x02\x46", 7), "speaks TLS: write https://"));
 }
-TEST_CASE("watch: a wait with a time loses nothing") { run(timed_next(unique_prefix())); }
-TEST_CASE("watch: a refusal that comes after its watch was cancelled is no other watch's") {
-    auth_etcd server;
-    run(refused_and_gone(&server));
+
+TEST_CASE("client: what is no whole reply of etcd leaves a write unknown and has a read repeated") {
+    run(wrong_words(unique_prefix(), http_reply("200 OK", "{}"), true));
+    run(wrong_words(unique_prefix(), http_reply("200 OK", R"({"header":{"cluster_id":"1","raft_term":"2"}})"), true));
+    run(wrong_words(unique_prefix(), http_reply("200 OK", "<html>login</html>"), true));
+    run(wrong_words(unique_prefix(), http_reply("204 No Content", ""), true));
+    run(wrong_words(unique_prefix(), http_reply("302 Found", ""), true));
+    run(wrong_words(unique_prefix(), http_reply("502 Bad Gateway", "<html>"), true));
+    run(wrong_words(unique_prefix(), http_reply("503 Service Unavailable", R"({"code":14,"message":"etcdserver: request timed out"})"), true));
+    run(wrong_words(unique_prefix(), http_reply("404 Not Found", "404 page not found\n"), false));
 }

@@ -69,7 +69,8 @@ private:
 struct call_options {
     /// Zero: the client's.
     duration timeout = duration::zero();
-    /// The transaction carries its own guard (a compare that fails once it has been executed), so it may be repeated.
+    /// The transaction carries its own guard (a compare that fails once it has been executed), so it may be repeated. Of no effect on other
+    /// calls.
     bool guarded = false;
 };
 
@@ -86,7 +87,7 @@ namespace etcd {
 /// Every call:
 /// Errors:  invalid_argument and too_large before any I/O; timed_out, connection_failed, tls_failed, unavailable, bad_reply; what etcd answers
 ///          (refused, unauthenticated, permission_denied, no_space, unsupported, ...); outcome_unknown for a write that may or may not have
-///          been executed.
+///          been executed; too_large for a reply beyond client_options::reply_limit; closed; cancelled.
 /// Cancel:  terminal; a write that was sent may have been executed.
 /// Cost:    one request; more where an attempt fails and a repetition is harmless.
 class ETCDCOLL_API client {
@@ -117,11 +118,13 @@ public:
     asio::awaitable<compact_response> compact(revision at, bool physical = false, call_options options = {});
 
     /// A lease of at least `ttl` (whole seconds, 2 at least). The client chooses the number where `id` is none, so that a repetition finds
-    /// its own lease. Repeated until the deadline.
+    /// its own lease, and the reply has no header then. Repeated until the deadline. Errors: outcome_unknown also where a number of the
+    /// caller's exists already and an attempt before has had no answer: the lease may be his.
     asio::awaitable<lease_grant_response> lease_grant(std::chrono::seconds ttl, lease_id id = {}, call_options options = {});
     /// Gives the lease its full time again. `ttl` 0 in the reply: it is gone. Repeated until the deadline.
     asio::awaitable<lease_keep_alive_response> lease_keep_alive(lease_id id, call_options options = {});
-    /// Ends the lease and deletes its keys. Errors: not_found for one that is gone already. Repeated until the deadline.
+    /// Ends the lease and deletes its keys. Errors: not_found for one that is gone already. Repeated until the deadline; the reply
+    /// has no header where an attempt before had done it.
     asio::awaitable<lease_revoke_response> lease_revoke(lease_id id, call_options options = {});
     /// What is left of the lease; `ttl` -1: it is gone. Repeated until the deadline.
     asio::awaitable<lease_time_to_live_response> lease_time_to_live(lease_id id, bool keys = false, call_options options = {});

@@ -51,7 +51,8 @@ public:
     /// Returns what comes next; no event is repeated, left out or out of order.
     ///
     /// Errors:  compacted (the start, or what was missed while disconnected or too slow, is gone: `context().compact_revision` says where history
-    ///          begins now; read the range again and watch from there), permission_denied, unauthenticated, refused, closed.
+    ///          begins now; read the range again and watch from there), permission_denied, unauthenticated, refused, closed; unsupported,
+    ///          tls_failed, bad_reply where no endpoint is one of etcd's gateway.
     /// Cancel:  terminal; the watch stays usable. A cancellation that comes in the moment of completion, as of `next() || timer`, may lose
     ///          what was taken: where time is the matter, next_within() loses nothing.
     /// Cost:    one event a change; nothing while nothing changes, but for a probe of the stream every 1.5 s a client.

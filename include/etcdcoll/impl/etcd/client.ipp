@@ -126,7 +126,7 @@ namespace detail {
 
 ETCDCOLL_DECL std::size_t size_of(const key_range& keys) { return keys.key.size() + keys.end.size() + 8; }
 ETCDCOLL_DECL std::size_t size_of(const range_request& r) { return size_of(r.keys) + 16; }
-ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return size_of_write(r.key, r.value); }
+ETCDCOLL_DECL std::size_t size_of(const put_request& r) { return size_of_write(r.key, r.value, static_cast<bool>(r.lease)); }
 ETCDCOLL_DECL std::size_t size_of(const delete_range_request& r) { return size_of(r.keys) + 4; }
 
 struct txn_size {

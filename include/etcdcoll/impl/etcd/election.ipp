@@ -15,7 +15,7 @@ namespace detail {
 inline constexpr call_spec campaign_call{"campaign", "/v3/election/campaign", repeatability::once, true};
 inline constexpr call_spec proclaim_call{"proclaim", "/v3/election/proclaim", repeatability::once};
 inline constexpr call_spec leader_call{"leader", "/v3/election/leader", repeatability::repeatable};
-inline constexpr call_spec resign_call{"resign", "/v3/election/resign", repeatability::repeatable}; // compares `rev`
+inline constexpr call_spec resign_call{"resign", "/v3/election/resign", repeatability::idempotent}; // compares `rev`
 
 ETCDCOLL_DECL void append_leader_key(std::string& text, const leader_key& leader) {
     codec::object_writer out(text);
