@@ -64,6 +64,9 @@ public:
 
     const endpoint& peer() const noexcept;
 
+    /// The body of the next reply may take this string's memory over, whosever it was.
+    void share_memory(std::shared_ptr<std::string> spare) noexcept;
+
     /// Errors:  failure (connection_failed, tls_failed, timed_out), none of them sent; errc::cancelled.
     asio::awaitable<void> open(time_point deadline);
 

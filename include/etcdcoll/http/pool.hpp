@@ -29,6 +29,9 @@ public:
     asio::awaitable<reply> exchange(std::size_t index, std::string_view target, std::string_view headers, std::string_view body,
                                     duration limit, time_point last, duration connect_limit);
 
+    /// The memory of a body that is no longer needed, for the next one: the system takes its time to hand out megabytes anew.
+    void reuse(std::string body) noexcept;
+
     /// A connection of its own for what waits on the server. Not counted in the bound, never reused.
     asio::awaitable<std::shared_ptr<connection>> open(std::size_t index, time_point deadline);
     /// Closes idle connections to endpoint `index`.

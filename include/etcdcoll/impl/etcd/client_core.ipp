@@ -291,6 +291,7 @@ ETCDCOLL_DECL asio::awaitable<attempt_result> client_core::attempt(const call_sp
         if (reply.status != 200) co_return judge_error(reply);
         result.http_status = reply.status;
         decode(reply.body);
+        pool_.reuse(std::move(reply.body));
     } catch (const http::failure& failure) {
         result = judge_failure(failure);
     } catch (const etcd::codec::bad_reply& failure) {

@@ -20,10 +20,46 @@ namespace etcdcoll::etcd::codec {
 
 namespace json = boost::json;
 
+// Memory for the parsing of large texts, kept from one to the next in the same thread: the system takes its time to hand out megabytes anew.
+class scratch {
+public:
+    explicit scratch(std::size_t wanted) : mine_(wanted > least && wanted <= most && !kept().taken) {
+        auto& store = kept();
+        if (!mine_) return;
+        store.taken = true;
+        if (store.memory.size() < wanted) store.memory.resize(wanted);
+    }
+    ~scratch() {
+        if (mine_) kept().taken = false;
+    }
+    scratch(const scratch&) = delete;
+    scratch& operator=(const scratch&) = delete;
+
+    json::monotonic_resource resource(unsigned char* small, std::size_t size) const {
+        auto& store = kept();
+        return mine_ ? json::monotonic_resource(store.memory.data(), store.memory.size()) : json::monotonic_resource(small, size);
+    }
+
+private:
+    static constexpr std::size_t least = 64 * 1024;
+    static constexpr std::size_t most = std::size_t{4} * 1024 * 1024;
+    struct kept_memory {
+        std::vector<unsigned char> memory;
+        bool taken = false;
+    };
+    static kept_memory& kept() {
+        static thread_local kept_memory instance;
+        return instance;
+    }
+
+    bool mine_;
+};
+
 // A parsed text with the memory it lives in: small replies need none but the stack's.
 class document {
 public:
-    explicit document(std::string_view text) : memory_(first_, sizeof first_), root_(json::storage_ptr(&memory_)) {
+    explicit document(std::string_view text)
+        : scratch_(text.size() + sizeof first_), memory_(scratch_.resource(first_, sizeof first_)), root_(json::storage_ptr(&memory_)) {
         json::parse_options options;
         options.max_depth = 64;
         json::error_code failure;
@@ -35,6 +71,7 @@ public:
 
 private:
     unsigned char first_[4096];
+    scratch scratch_;
     json::monotonic_resource memory_;
     json::value root_;
 };

@@ -120,6 +120,7 @@ struct connection::state {
     std::vector<char> buffer;
     std::size_t begin = 0; // [begin, end) has been read and not yet parsed
     std::size_t end = 0;
+    std::shared_ptr<std::string> spare; // for the next body
     std::optional<etcdcoll::detail::response_parser> parser;
     bool streaming = false;
     int informational = 0;         // replies before the one that counts
@@ -148,7 +149,7 @@ ETCDCOLL_DECL void connection::state::check_first_bytes() {
 ETCDCOLL_DECL void connection::state::expect_reply(bool of_stream) {
     streaming = of_stream;
     informational = 0;
-    parser.emplace(caps, of_stream);
+    parser.emplace(caps, of_stream, of_stream ? nullptr : spare.get());
     unsent.clear();
 }
 
@@ -175,7 +176,7 @@ ETCDCOLL_DECL void connection::state::skip_informational() {
     while (parser->is_done() && parser->reply().status < 200) { // the next one may have come with it
         const int status = parser->reply().status;
         if (status < 100 || status == 101 || ++informational > detail::informational_limit) refuse("status " + std::to_string(status));
-        parser.emplace(caps, streaming);
+        parser.emplace(caps, streaming, streaming ? nullptr : spare.get());
         feed();
     }
 }
@@ -257,6 +258,8 @@ ETCDCOLL_DECL connection::connection(asio::any_io_executor executor, std::shared
 ETCDCOLL_DECL connection::~connection() = default;
 
 ETCDCOLL_DECL const endpoint& connection::peer() const noexcept { return state_->peer; }
+
+ETCDCOLL_DECL void connection::share_memory(std::shared_ptr<std::string> spare) noexcept { state_->spare = std::move(spare); }
 
 ETCDCOLL_DECL void connection::close() noexcept { state_->shut(); }
 

@@ -10,6 +10,8 @@ namespace etcdcoll::http {
 
 // Intermediaries forget silent connections, some after a minute.
 inline constexpr std::chrono::seconds longest_idle{50};
+// As much of a body's memory is kept: a reply of etcd's largest value is a little over 2 MiB.
+inline constexpr std::size_t most_spare = std::size_t{4} * 1024 * 1024;
 
 struct pool::state : std::enable_shared_from_this<pool::state> {
     struct turn;
@@ -50,7 +52,9 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
         : executor(std::move(executor_)), system(std::move(system_)), bound(bound_), caps(caps_), tls(std::move(tls_)) {}
 
     std::unique_ptr<connection> make(const endpoint& peer) {
-        return std::make_unique<connection>(executor, system, peer, caps, counters, peer.tls ? tls : nullptr);
+        auto link = std::make_unique<connection>(executor, system, peer, caps, counters, peer.tls ? tls : nullptr);
+        link->share_memory(spare_body);
+        return link;
     }
 
     // A coroutine that waits its turn. A place that was handed over to one that will not use it goes on to the next.
@@ -103,8 +107,13 @@ struct pool::state : std::enable_shared_from_this<pool::state> {
     std::shared_ptr<traffic> counters = std::make_shared<traffic>();
     std::deque<member> members;
     std::vector<std::weak_ptr<connection>> opened; // by open()
+    std::shared_ptr<std::string> spare_body = std::make_shared<std::string>();
     bool closed = false;
 };
+
+ETCDCOLL_DECL void pool::reuse(std::string body) noexcept {
+    if (body.capacity() > state_->spare_body->capacity() && body.capacity() <= most_spare) *state_->spare_body = std::move(body);
+}
 
 ETCDCOLL_DECL asio::awaitable<void> pool::state::wait_turn(std::size_t index, time_point deadline) {
     auto& m = members[index];

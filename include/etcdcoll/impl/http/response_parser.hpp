@@ -14,7 +14,8 @@ namespace beast_http = boost::beast::http;
 
 class response_parser final : public beast_http::basic_parser<false> {
 public:
-    explicit response_parser(const http::limits& caps, bool stream) : cap_(caps.body) {
+    /// `spare`: memory that a body may take over; may be none.
+    response_parser(const http::limits& caps, bool stream, std::string* spare) : spare_(spare), cap_(caps.body) {
         header_limit(static_cast<std::uint32_t>(caps.header));
         if (stream) {
             body_limit(boost::none);
@@ -47,6 +48,8 @@ private:
 
     void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& failure) override {
         failure.clear();
+        if (spare_ != nullptr) reply_.body = std::move(*spare_);
+        reply_.body.clear();
         // A length is only the peer's word: what is reserved for it is bounded, what arrives makes it grow.
         if (length) reply_.body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>({*length, cap_, 4 * 1024 * 1024})));
     }
@@ -68,6 +71,7 @@ private:
     void on_finish_impl(error_code& failure) override { failure.clear(); }
 
     http::reply reply_;
+    std::string* spare_;
     std::uint64_t cap_;
     bool encoded_ = false;
 };
