@@ -19,7 +19,7 @@ using error_code = boost::system::error_code;
 enum class errc {
     // The caller's mistake, refused before any I/O.
     invalid_argument = 1, ///< a parameter outside its documented range
-    too_large = 2,        ///< more than etcd, or a configured cap, takes in one request
+    too_large = 2,        ///< more than etcd, or a configured cap, takes in one request; or a reply beyond the cap
     closed = 3,           ///< the object was closed, left, moved from or never joined
 
     // Time and cancellation.
@@ -28,7 +28,7 @@ enum class errc {
 
     // The way to etcd.
     connection_failed = 20, ///< no endpoint could be reached, or none has answered: a write was not executed
-    bad_reply = 21,         ///< an answer that is not etcd's, is cut short or breaks a limit
+    bad_reply = 21,         ///< an answer that is not etcd's, or is that to another request
     outcome_unknown = 22,   ///< a write may or may not have been executed
     tls_failed = 23,        ///< a certificate that one side does not take; the text says which, and why
 

@@ -129,6 +129,20 @@ asio::awaitable<void> large_values(std::string p) {
 }
 
 // A page of 40 keys never arrives.
+asio::awaitable<void> beyond_the_limit(std::string p) {
+    const auto executor = co_await asio::this_coro::executor;
+    client c(executor, quiet(test_etcd().endpoint()).reply_limit(64 * 1024));
+    co_await fill(c, p, 40, 10'000);
+    etcd::pages list(c, etcd::prefix(p), 40);
+    std::size_t seen = 0;
+    for (;;) {
+        const auto page = co_await list.next();
+        if (page.empty()) break;
+        seen += page.size();
+    }
+    CHECK(seen == 40);
+}
+
 asio::awaitable<void> smaller_on_failure(std::string p) {
     const auto executor = co_await asio::this_coro::executor;
     auto proxy = proxy_of(test_etcd());
@@ -270,6 +284,8 @@ TEST_CASE("pages: 100,000 keys come in replies of bounded size, all of one revis
 TEST_CASE("pages: every page size gives every key once, in order") { run(sizes(unique_prefix())); }
 
 TEST_CASE("pages: large values make smaller pages") { run(large_values(unique_prefix()), 120s); }
+
+TEST_CASE("pages: a page beyond the client's limit is asked for again as a smaller one") { run(beyond_the_limit(unique_prefix())); }
 
 TEST_CASE("pages: a page that takes too long is asked for again as a smaller one") { run(smaller_on_failure(unique_prefix())); }
 

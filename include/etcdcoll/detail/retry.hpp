@@ -57,7 +57,7 @@ public:
     /// `random` spreads the clients that a failure woke at the same moment.
     decision after(attempt_outcome outcome, time_point now, std::uint64_t random) {
         ++attempts_;
-        if (now >= attempt_deadline_) ++late_;
+        if (outcome == attempt_outcome::unknown && now >= attempt_deadline_) ++late_;
         if (outcome == attempt_outcome::done) return {action::stop, now};
         if (outcome == attempt_outcome::unknown && kind_ != repeatability::repeatable) fate_unknown_ = true;
         if (outcome == attempt_outcome::final) return {fate_unknown_ ? action::stop_unknown : action::stop, now};
@@ -85,7 +85,7 @@ private:
     std::size_t endpoints_;
     time_point deadline_;
     int attempts_ = 0;
-    std::size_t late_ = 0; // attempts that were given up
+    std::size_t late_ = 0; // attempts that had no answer in time
     time_point attempt_deadline_ = time_point::max();
     bool fate_unknown_ = false; // an attempt may have been executed
 };

@@ -43,7 +43,7 @@ public:
     /// How long one attempt of a repeatable call may take before it is made again elsewhere. Default 1.5 s: a new leader is there after 1 to 2 s.
     /// A guarded write that had no answer by then is made again after a third of it (0.5 s at least), once for each endpoint.
     client_options& attempt_timeout(duration limit);
-    /// How long a connection may take to come about. Default 1 s; 0.3 s while there are endpoints that were not tried yet.
+    /// How long a connection may take to come about. Default 1 s; a third of it while there are endpoints that were not tried yet.
     client_options& connect_timeout(duration limit);
     /// Kept connections to each endpoint, at most. Calls beyond wait their turn. Default 64.
     client_options& connections(std::size_t most);

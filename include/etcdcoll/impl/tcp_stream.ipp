@@ -74,6 +74,7 @@ ETCDCOLL_DECL void tcp_stream::keep_alive() noexcept {
     set(IPPROTO_TCP, TCP_KEEPIDLE, 5);
     set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
     set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 13'000); // while something is on its way, when no probes are sent
 }
 
 ETCDCOLL_DECL asio::awaitable<void> tcp_stream::connect_one(asio::ip::tcp::endpoint address, bool last, error_code& failure) {

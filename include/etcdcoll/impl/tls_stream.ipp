@@ -161,7 +161,19 @@ struct tls_stream::state {
     std::string words;       // about the last failure
     std::string doubt;       // what the verification found wrong, with what the operator has to know of the certificate
     std::vector<char> records = std::vector<char>(std::size_t{17} * 1024);
+    bool reading = false; // in receive(), which one coroutine at a time may be
     bool heard = false; // decrypted bytes have come: the server has taken our certificate
+
+    class reader {
+    public:
+        explicit reader(state& of) : of_(of) { of_.reading = true; }
+        reader(const reader&) = delete;
+        reader& operator=(const reader&) = delete;
+        ~reader() { of_.reading = false; }
+
+    private:
+        state& of_;
+    };
 
     // Called by OpenSSL for each certificate of the chain.
     static int verify(int good, X509_STORE_CTX* store) {
@@ -267,6 +279,7 @@ ETCDCOLL_DECL asio::awaitable<void> tls_stream::flush(error_code& failure) {
 
 ETCDCOLL_DECL asio::awaitable<void> tls_stream::receive(error_code& failure) {
     auto& s = *state_;
+    const state::reader here(s);
     const auto size = co_await inner_->read_some(asio::mutable_buffer(s.records.data(), s.records.size()), failure);
     if (!failure) BIO_write(s.incoming, s.records.data(), static_cast<int>(size));
     if (size == s.records.size() && s.records.size() < std::size_t{256} * 1024) s.records.resize(s.records.size() * 2);
@@ -382,7 +395,7 @@ ETCDCOLL_DECL asio::awaitable<std::size_t> tls_stream::write(asio::const_buffer 
         co_await flush(failure);
     }
     const bool refused = failure == asio::error::connection_reset || failure == asio::error::broken_pipe;
-    if (refused && !s.heard) co_await hear_alert(failure);
+    if (refused && !s.heard && !s.reading) co_await hear_alert(failure); // a reader hears it himself
     co_return done;
 }
 

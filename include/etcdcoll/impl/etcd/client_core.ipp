@@ -414,7 +414,10 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
             const bool own_end = now() >= deadline && result.reason == errc::timed_out && (spec.waits || result.outcome == attempt_outcome::not_sent);
             if (!own_end && result.reason != errc::too_large) {
                 ring_.failed(index, now());
-                if (at == any_endpoint && ring_.size() > 1) pool_.turn_away(index);
+                if (at == any_endpoint && ring_.size() > 1) {
+                    pool_.turn_away(index);
+                    if (result.reason == errc::connection_failed || result.reason == errc::timed_out) pool_.forget(index);
+                }
                 refresh_endpoints(true);
             }
             causes.resize(pool_.size());
@@ -426,7 +429,7 @@ ETCDCOLL_DECL asio::awaitable<void> client_core::call(call_spec spec, std::strin
         }
         auto next = rule.after(result.outcome, now(), values_.system->random());
         hopeless = result.lasting ? hopeless + 1 : 0;
-        const auto enough = result.reason == errc::too_large ? std::max<std::size_t>(choice, 2) : choice; // a length may be garbage, too
+        const auto enough = result.reason == errc::too_large ? std::size_t{2} : choice; // a length may be garbage, too
         if (hopeless >= enough && next.what == retry::action::again)
             next.what = rule.fate_unknown() ? retry::action::stop_unknown : retry::action::stop;
         if (next.what != retry::action::again) {

@@ -26,8 +26,8 @@ public:
     explicit scratch(std::size_t wanted) : mine_(wanted > least && wanted <= most && !kept().taken) {
         auto& store = kept();
         if (!mine_) return;
-        store.taken = true;
         if (store.memory.size() < wanted) store.memory.resize(wanted);
+        store.taken = true;
     }
     ~scratch() {
         if (mine_) kept().taken = false;

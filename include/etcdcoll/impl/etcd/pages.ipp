@@ -19,7 +19,9 @@ ETCDCOLL_DECL std::int64_t next_page_size(std::int64_t page_size, std::size_t ke
 }
 
 // What a smaller page may do better.
-ETCDCOLL_DECL bool was_too_much(const error& failure) { return failure.reason() == errc::timed_out || failure.reason() == errc::bad_reply; }
+ETCDCOLL_DECL bool was_too_much(const error& failure) {
+    return failure.reason() == errc::timed_out || failure.reason() == errc::too_large || failure.reason() == errc::bad_reply;
+}
 
 // What the same page may do better, later.
 ETCDCOLL_DECL bool was_out_of_reach(const error& failure) {

@@ -59,6 +59,8 @@ private:
         bool created = false;               // on the present stream
         flow state = flow::running;
         std::int64_t round = 0; // how often it was stopped
+        etcd::revision created_at{};
+        int stale_answers = 0; // to progress requests from before its creation, that may still come: they overtake each other
     };
     // One stream: the reader is run(), the writer a coroutine of its own, since both directions are open at once.
     struct stream;
@@ -85,7 +87,7 @@ private:
     void send(std::string_view text);
     void create(std::int64_t id, entry& target);
     static std::int64_t number_of(std::int64_t id, const entry& target);
-    std::string all_creates(stream& s) const;
+    std::string all_creates(stream& s);
     bool wanted() const noexcept;
     bool buffers(std::size_t index);
 

@@ -27,6 +27,7 @@ inline constexpr std::chrono::milliseconds first_answer{1000};
 inline constexpr std::chrono::milliseconds second_answer{500}; // and as long again, since its two answers are not ordered
 inline constexpr std::chrono::minutes buffered_for{5};         // then an open request is tried again
 inline constexpr int most_watch_logins = 2; // in a row
+inline constexpr int most_open_asks = 3;
 
 // Of one endpoint, for good.
 class refused_by_one : public std::runtime_error {
@@ -50,6 +51,7 @@ struct watch_hub::stream {
     std::size_t index; // of the endpoint
     std::shared_ptr<http::connection> link;
     std::string outbox;
+    int open_asks = 0;                // for progress, and not answered; some never are
     std::deque<std::int64_t> creates; // numbers of the creates that were not answered: the answers come in this order
     condition outbox_filled;
     std::unique_ptr<timer> probe;
@@ -98,7 +100,10 @@ ETCDCOLL_DECL void watch_hub::create(std::int64_t id, entry& target) {
     if (stream_ && stream_->complete) {
         renew();
     } else {
-        if (stream_) stream_->creates.push_back(number_of(id, target));
+        if (stream_) {
+            stream_->creates.push_back(number_of(id, target));
+            target.stale_answers = stream_->open_asks;
+        }
         send(etcd::codec::encode_create(target.request, number_of(id, target), target.cursor.resume()));
     }
 }
@@ -146,7 +151,10 @@ ETCDCOLL_DECL void watch_hub::resume(std::int64_t id) {
     create(id, target);
 }
 
-ETCDCOLL_DECL void watch_hub::ask_progress() { send(etcd::codec::encode_progress()); }
+ETCDCOLL_DECL void watch_hub::ask_progress() {
+    if (stream_) stream_->open_asks = std::min(stream_->open_asks + 1, most_open_asks);
+    send(etcd::codec::encode_progress());
+}
 
 // Nobody listens: the connection is not kept. A watch that is added later gets a stream of its own.
 ETCDCOLL_DECL void watch_hub::let_go() noexcept {
@@ -177,10 +185,11 @@ ETCDCOLL_DECL bool watch_hub::wanted() const noexcept {
     return std::any_of(entries_.begin(), entries_.end(), [](const auto& item) { return item.second.state == flow::running; });
 }
 
-ETCDCOLL_DECL std::string watch_hub::all_creates(stream& s) const {
+ETCDCOLL_DECL std::string watch_hub::all_creates(stream& s) {
     std::string text;
-    for (const auto& [id, target] : entries_) {
+    for (auto& [id, target] : entries_) {
         if (target.state != flow::running) continue;
+        target.stale_answers = 0;
         s.creates.push_back(number_of(id, target));
         text += etcd::codec::encode_create(target.request, s.creates.back(), target.cursor.resume());
     }
@@ -270,7 +279,10 @@ ETCDCOLL_DECL asio::awaitable<void> watch_hub::open(std::shared_ptr<stream> s) {
     co_await core_.log_in(login_limit);
     const auto limit = core_.now() + core_.values().connect_timeout;
     s->link = co_await core_.pool().open(s->index, limit);
-    if (closed_ || entries_.empty()) co_return;
+    if (closed_ || !wanted()) {
+        s->unwanted = true;
+        co_return;
+    }
     ++core_.counted.watch_streams;
     s->login = core_.login_number();
     s->complete = buffers(s->index);
@@ -376,9 +388,15 @@ ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
     if (message.is_error) throw etcd::codec::bad_reply(message.error.message);
     if (message.watch_id < 0 && !message.created && !message.canceled) {
         const auto at = message.response.header.revision;
+        if (stream_ && stream_->open_asks > 0) --stream_->open_asks;
         std::vector<std::shared_ptr<watch_sink>> told; // a sink may remove its entry
         for (auto& [id, target] : entries_) {
             if (!target.created || target.state != flow::running || !target.fragments.empty()) continue;
+            if (at > target.created_at) target.stale_answers = 0; // a later one than its creation
+            if (target.stale_answers > 0) {
+                --target.stale_answers;
+                continue;
+            }
             target.cursor.progress(at, core_.now());
             told.push_back(target.sink);
         }
@@ -403,6 +421,7 @@ ETCDCOLL_DECL void watch_hub::handle(etcd::codec::watch_message message) {
     if (target.state != flow::running) return;
     if (message.created) {
         target.created = true;
+        target.created_at = message.response.header.revision;
         logins_ = 0;
         target.cursor.created(message.response.header.revision);
     }

@@ -147,7 +147,10 @@ ETCDCOLL_DECL std::size_t pool::index_of(const endpoint& peer) {
 ETCDCOLL_DECL void pool::forget(std::size_t index) noexcept { state_->members[index].idle.clear(); }
 
 ETCDCOLL_DECL void pool::turn_away(std::size_t index) noexcept {
-    for (auto* waiter : std::exchange(state_->members[index].waiting, {})) {
+    auto& waiting = state_->members[index].waiting;
+    while (!waiting.empty()) { // none comes meanwhile: who is notified runs later
+        auto* waiter = waiting.front();
+        waiting.pop_front();
         waiter->sent_away = true;
         waiter->given.notify_all();
     }
