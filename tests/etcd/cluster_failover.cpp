@@ -36,24 +36,28 @@ std::string endpoints_from(etcd_cluster& cluster, std::size_t first, std::size_t
     return list;
 }
 
-// Hears the log lines of a client.
+// Hears the log lines of a client, which may still speak when the last handle has gone.
 class listener {
 public:
-    explicit listener(const asio::any_io_executor& executor) : heard_(executor, environment::system()) {}
+    explicit listener(const asio::any_io_executor& executor) : heard_(std::make_shared<record>(executor)) {}
     logger log() {
-        return logger(log_level::info, [this](log_level, std::string_view line) {
-            lines_.emplace_back(line);
-            heard_.notify_all();
+        return logger(log_level::info, [heard = heard_](log_level, std::string_view line) {
+            heard->lines.emplace_back(line);
+            heard->more.notify_all();
         });
     }
     asio::awaitable<void> until(std::string part, std::size_t times = 1) {
         const auto has = [&part](const std::string& line) { return contains(line, part); };
-        while (static_cast<std::size_t>(std::count_if(lines_.begin(), lines_.end(), has)) < times) co_await heard_.wait();
+        while (static_cast<std::size_t>(std::count_if(heard_->lines.begin(), heard_->lines.end(), has)) < times) co_await heard_->more.wait();
     }
 
 private:
-    detail::condition heard_;
-    std::vector<std::string> lines_;
+    struct record {
+        explicit record(const asio::any_io_executor& executor) : more(executor, environment::system()) {}
+        detail::condition more;
+        std::vector<std::string> lines;
+    };
+    std::shared_ptr<record> heard_;
 };
 
 // ---- calls under way ------------------------------------------------------------------------------------------------------------

@@ -39,17 +39,21 @@ std::string port_of(const local_etcd& etcd) { return std::to_string(etcd.client_
 // What a client says of its calls and of its endpoints.
 class witness {
 public:
+    // The client's own calls may end after the last handle has gone: they hold what they write to.
     client_options& watch(client_options& options) {
-        options.on_call([this](const call_report& report) { calls_.push_back(std::string(report.call) + " " + std::string(report.endpoint)); });
-        return options.log(logger(log_level::info, [this](log_level, std::string_view line) { lines_.emplace_back(line); }));
+        options.on_call([heard = heard_](const call_report& report) { heard->calls.push_back(std::string(report.call) + " " + std::string(report.endpoint)); });
+        return options.log(logger(log_level::info, [heard = heard_](log_level, std::string_view line) { heard->lines.emplace_back(line); }));
     }
 
-    bool heard(const std::string& line) const { return std::count(lines_.begin(), lines_.end(), line) != 0; }
-    std::string last_call() const { return calls_.empty() ? "" : calls_.back(); }
+    bool heard(const std::string& line) const { return std::count(heard_->lines.begin(), heard_->lines.end(), line) != 0; }
+    std::string last_call() const { return heard_->calls.empty() ? "" : heard_->calls.back(); }
 
 private:
-    std::vector<std::string> lines_;
-    std::vector<std::string> calls_;
+    struct record {
+        std::vector<std::string> lines;
+        std::vector<std::string> calls;
+    };
+    std::shared_ptr<record> heard_ = std::make_shared<record>();
 };
 
 // ---- dead endpoints -------------------------------------------------------------------------------------------------------------
