@@ -131,6 +131,8 @@ asio::awaitable<void> quiet_watch(command::local_etcd* server) {
     auto changes = c.watch(etcd::watch_request("quiet", start.header.revision));
     const auto later = co_await direct.put("other", "2");
     // What the server says counts when it says so again, a second later.
+    const auto said = co_await changes.progress(later.header.revision);
+    CHECK(said >= later.header.revision);
     const auto until = quick->now() + 1100ms;
     do {
         const auto at = co_await changes.progress(later.header.revision);

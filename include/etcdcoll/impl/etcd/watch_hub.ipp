@@ -348,6 +348,10 @@ ETCDCOLL_DECL void watch_hub::arm_probe(const std::shared_ptr<stream>& s, durati
 }
 
 ETCDCOLL_DECL void watch_hub::on_probe(const std::shared_ptr<stream>& s) {
+    if (!wanted() && stream_ == s) { // all are stopped: then etcd from 3.5.8 on answers no probe
+        renew();
+        return;
+    }
     if (std::exchange(s->heard, false)) s->unanswered = 0;
     if (s->unanswered >= probe_misses) {
         s->shut();
