@@ -1,10 +1,13 @@
 #include <etcdcoll/impl/base64.ipp>
 #include <etcdcoll/impl/etcd/client.ipp>
 #include <etcdcoll/impl/etcd/client_core.ipp>
+#include <etcdcoll/impl/etcd/client_options.ipp>
 #include <etcdcoll/impl/etcd/decode.ipp>
 #include <etcdcoll/impl/etcd/encode.ipp>
 #include <etcdcoll/impl/etcd/metrics.ipp>
 #include <etcdcoll/impl/etcd/reply_stream.ipp>
 #include <etcdcoll/impl/etcd/namespaced.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
+#include <etcdcoll/impl/etcd/watch.ipp>
 #include <etcdcoll/impl/etcd/watch_hub.ipp>
+#include <etcdcoll/impl/etcd/watch_stream.ipp>

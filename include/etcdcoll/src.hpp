@@ -8,6 +8,7 @@
 #include <etcdcoll/impl/etcd/batch.ipp>
 #include <etcdcoll/impl/etcd/client.ipp>
 #include <etcdcoll/impl/etcd/client_core.ipp>
+#include <etcdcoll/impl/etcd/client_options.ipp>
 #include <etcdcoll/impl/etcd/cluster.ipp>
 #include <etcdcoll/impl/etcd/decode.ipp>
 #include <etcdcoll/impl/etcd/election.ipp>
@@ -20,7 +21,9 @@
 #include <etcdcoll/impl/etcd/pages.ipp>
 #include <etcdcoll/impl/etcd/reply_stream.ipp>
 #include <etcdcoll/impl/etcd/types.ipp>
+#include <etcdcoll/impl/etcd/watch.ipp>
 #include <etcdcoll/impl/etcd/watch_hub.ipp>
+#include <etcdcoll/impl/etcd/watch_stream.ipp>
 #include <etcdcoll/impl/group/group.ipp>
 #include <etcdcoll/impl/http/connection.ipp>
 #include <etcdcoll/impl/http/endpoint.ipp>

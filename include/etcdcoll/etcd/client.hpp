@@ -155,4 +155,6 @@ using etcd::client;
 
 #if defined(ETCDCOLL_HEADER_ONLY)
 #include <etcdcoll/impl/etcd/client.ipp>
+#include <etcdcoll/impl/etcd/client_options.ipp>
+#include <etcdcoll/impl/etcd/watch.ipp>
 #endif

@@ -125,4 +125,5 @@ private:
 
 #if defined(ETCDCOLL_HEADER_ONLY)
 #include <etcdcoll/impl/etcd/watch_hub.ipp>
+#include <etcdcoll/impl/etcd/watch_stream.ipp>
 #endif
