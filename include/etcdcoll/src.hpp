@@ -13,6 +13,14 @@
 #include <etcdcoll/impl/etcd/decode.ipp>
 #include <etcdcoll/impl/etcd/election.ipp>
 #include <etcdcoll/impl/etcd/encode.ipp>
+#include <etcdcoll/impl/etcd/in_memory/history.ipp>
+#include <etcdcoll/impl/etcd/in_memory/lease_table.ipp>
+#include <etcdcoll/impl/etcd/in_memory/request_rules.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store_leases.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store_txn.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store_watch.ipp>
+#include <etcdcoll/impl/etcd/in_memory/wire_size.ipp>
 #include <etcdcoll/impl/etcd/list_watch.ipp>
 #include <etcdcoll/impl/etcd/lock.ipp>
 #include <etcdcoll/impl/etcd/maintenance.ipp>

@@ -5,31 +5,15 @@
 #include <etcdcoll/etcd/txn.hpp>
 #include <etcdcoll/etcd/types.hpp>
 #include <etcdcoll/etcd/watch.hpp>
+#include <etcdcoll/impl/etcd/in_memory/history.hpp>
+#include <etcdcoll/impl/etcd/in_memory/lease_table.hpp>
+#include <etcdcoll/impl/etcd/in_memory/request_rules.hpp>
 
 #include <functional>
-#include <map>
 #include <optional>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
 namespace etcdcoll::etcd::model {
-
-/// What etcd answers instead of a reply.
-class refusal : public std::runtime_error {
-public:
-    refusal(int code, const std::string& text) : std::runtime_error(text), code_(code) {}
-    int code() const noexcept { return code_; } ///< gRPC's numbering
-
-private:
-    int code_;
-};
-
-/// What etcd's flags of the same names set.
-struct limits {
-    std::size_t max_request_bytes = 1'572'864;
-    std::size_t max_txn_ops = 128;
-};
 
 /// Where one watch stands in the history.
 struct watcher {
@@ -76,6 +60,42 @@ public:
 
     /// Called after each change of the revision.
     std::function<void()> on_change;
+
+private:
+    response_header header() const noexcept;
+    void commit();
+    std::int64_t readable(revision asked) const;
+    const lease_table::lease& lease_of(lease_id id) const;
+
+    // One operation, by itself or of a transaction; what it may be refused for was checked before.
+    range_response read_range(const range_request& request) const;
+    range_response read_chosen(const range_request& request, std::int64_t at) const;
+    put_response write(const put_request& request);
+    delete_range_response remove(const delete_range_request& request);
+
+    // A transaction: what its compares say, in the order of its execution, before anything is changed.
+    bool holds(const compare& one) const;
+    void decide(const txn_request& request);
+    void check_puts(const txn_request& request, std::size_t& nth, std::vector<const key_range*>& deletes) const;
+    void check_put(const put_request& request) const;
+    void check_ranges(const txn_request& request, std::size_t& nth) const;
+    txn_response execute(const txn_request& request, std::size_t& nth);
+
+    void end_lease(lease_id id);
+    bool is_wanted(const watcher& of, const history::change& c) const;
+    event event_of(const watcher& of, const history::change& c) const;
+
+    limits most_;
+    history keys_;
+    lease_table leases_;
+    std::vector<char> decisions_; // of the transaction that is being executed: one of each that it enters
 };
 
 } // namespace etcdcoll::etcd::model
+
+#if defined(ETCDCOLL_HEADER_ONLY)
+#include <etcdcoll/impl/etcd/in_memory/store.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store_leases.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store_txn.ipp>
+#include <etcdcoll/impl/etcd/in_memory/store_watch.ipp>
+#endif
