@@ -1,8 +1,15 @@
+#include <etcdcoll/impl/etcd/in_memory/gateway.ipp>
+#include <etcdcoll/impl/etcd/in_memory/gateway_call.ipp>
+#include <etcdcoll/impl/etcd/in_memory/gateway_streams.ipp>
 #include <etcdcoll/impl/etcd/in_memory/history.ipp>
 #include <etcdcoll/impl/etcd/in_memory/lease_table.ipp>
+#include <etcdcoll/impl/etcd/in_memory/reply_encoder.ipp>
+#include <etcdcoll/impl/etcd/in_memory/request_decoder.ipp>
+#include <etcdcoll/impl/etcd/in_memory/request_parser.ipp>
 #include <etcdcoll/impl/etcd/in_memory/request_rules.ipp>
 #include <etcdcoll/impl/etcd/in_memory/store.ipp>
 #include <etcdcoll/impl/etcd/in_memory/store_leases.ipp>
 #include <etcdcoll/impl/etcd/in_memory/store_txn.ipp>
 #include <etcdcoll/impl/etcd/in_memory/store_watch.ipp>
+#include <etcdcoll/impl/etcd/in_memory/watch_service.ipp>
 #include <etcdcoll/impl/etcd/in_memory/wire_size.ipp>

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Checks, on the static library, that what users call is exported by a shared one: no function outside detail and codec is hidden unless it is inline.
+# Checks, on the static library, that what users call is exported by a shared one: no function outside detail, codec and model is hidden unless it is inline.
 # usage: exports.sh <libetcdcoll.a> | --self-test
 set -eu
 
 check() { # check: reads the symbols of the library, as readelf -sW has them; prints who lacks ETCDCOLL_API, and fails if any does
     awk '$5 == "GLOBAL" && $7 != "UND" && $8 ~ /^_ZNK?8etcdcoll/ && $6 == "HIDDEN" { print $8 }' |
         c++filt | sed 's/(.*//' | sort -u | awk '
-            /^etcdcoll::([a-z_]+::)*(detail|codec)::/ { next }
+            /^etcdcoll::([a-z_]+::)*(detail|codec|model)::/ { next }
             { print $0 " is not exported: ETCDCOLL_API is missing"; bad = 1 }
             END { exit bad }'
 }
