@@ -17,6 +17,7 @@
 #include <etcdcoll/impl/etcd/in_memory/gateway_call.ipp>
 #include <etcdcoll/impl/etcd/in_memory/gateway_streams.ipp>
 #include <etcdcoll/impl/etcd/in_memory/history.ipp>
+#include <etcdcoll/impl/etcd/in_memory/in_memory.ipp>
 #include <etcdcoll/impl/etcd/in_memory/lease_table.ipp>
 #include <etcdcoll/impl/etcd/in_memory/reply_encoder.ipp>
 #include <etcdcoll/impl/etcd/in_memory/request_decoder.ipp>
@@ -26,6 +27,7 @@
 #include <etcdcoll/impl/etcd/in_memory/store_leases.ipp>
 #include <etcdcoll/impl/etcd/in_memory/store_txn.ipp>
 #include <etcdcoll/impl/etcd/in_memory/store_watch.ipp>
+#include <etcdcoll/impl/etcd/in_memory/virtual_clock.ipp>
 #include <etcdcoll/impl/etcd/in_memory/watch_service.ipp>
 #include <etcdcoll/impl/etcd/in_memory/wire_size.ipp>
 #include <etcdcoll/impl/etcd/list_watch.ipp>

@@ -23,6 +23,7 @@ public:
 
 private:
     struct waiter;
+    struct park;
 
     asio::any_io_executor executor_;
     std::shared_ptr<environment> system_;
@@ -31,6 +32,9 @@ private:
 
 /// Ends at the deadline; throws errc::cancelled on the coroutine's cancellation.
 asio::awaitable<void> sleep_until(asio::any_io_executor executor, std::shared_ptr<environment> system, time_point deadline);
+
+/// How many coroutines wait in conditions on that execution context.
+std::size_t parked_coroutines(const asio::any_io_executor& executor);
 
 } // namespace etcdcoll::detail
 

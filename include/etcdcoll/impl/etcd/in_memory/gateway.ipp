@@ -84,7 +84,7 @@ ETCDCOLL_DECL void gateway_connection::state::on_head() {
     called = find_route(path);
     closes = head.close || (head.awaits_continue && posted_stream());
     at = stage::body;
-    if (head.awaits_continue && !parser.done()) {
+    if (head.awaits_continue) {
         output += "HTTP/1.1 100 Continue\r\n\r\n";
         changed();
     }

@@ -186,6 +186,7 @@ ETCDCOLL_DECL void request_parser::on_head_end() {
     }
     head_done_ = true;
     head_size_ = 0;
+    head_.awaits_continue = head_.awaits_continue && (chunked_ || left_ != 0);
     at_ = chunked_ ? place::chunk_size : left_ != 0 ? place::body : place::done;
 }
 

@@ -1,0 +1,135 @@
+#include "collectives.hpp"
+
+#include "list.hpp"
+
+#include <utility>
+
+namespace etcdcoll::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::vector<errc> of_client = {errc::timed_out, errc::connection_failed, errc::unavailable, errc::outcome_unknown, errc::lease_lost};
+
+std::vector<errc> and_also(std::vector<errc> more) {
+    more.insert(more.end(), of_client.begin(), of_client.end());
+    return more;
+}
+
+const std::vector<errc> of_joining = and_also({errc::rank_taken, errc::group_full});
+const std::vector<errc> of_leaving = and_also({errc::not_found});
+const std::vector<errc> of_holding = and_also({errc::closed});
+
+} // namespace
+
+const std::vector<errc>& troubles() { return of_client; }
+const std::vector<errc>& joining_troubles() { return of_joining; }
+const std::vector<errc>& leaving_troubles() { return of_leaving; }
+const std::vector<errc>& holding_troubles() { return of_holding; }
+
+bool only_lossy(const fault_rates& rates) {
+    return !rates.partitions && !rates.members_pause && !rates.members_die && !rates.leader_changes && !rates.ranks_stall && !rates.ranks_die;
+}
+
+group_options simulated_group(int rank, int size) {
+    group_options options;
+    options.name("train").rank(rank).size(size).ttl(10s).timeout(60s).join_timeout(60s);
+    return options;
+}
+
+asio::awaitable<void> join_group(client through, group_options options, group* into) {
+    auto joined = co_await group::join(std::move(through), std::move(options));
+    *into = std::move(joined);
+}
+
+namespace {
+
+std::string block_of(std::int64_t epoch, std::uint64_t number, int rank) {
+    std::string text = std::to_string(epoch) + "/" + std::to_string(number) + "/" + std::to_string(rank);
+    text.append(static_cast<std::size_t>(rank) * number % 40, '.');
+    return text;
+}
+
+std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+asio::awaitable<void> gather(world& of, group* in, std::uint64_t number, collective_options options) {
+    const auto mine = block_of(in->epoch(), number, in->rank());
+    const auto all = co_await in->allgather_bytes(bytes_of(mine), options);
+    for (int rank = 0; rank < in->size(); ++rank) {
+        const auto expected = block_of(in->epoch(), number, rank);
+        const auto& got = all.at(static_cast<std::size_t>(rank));
+        const std::string text(reinterpret_cast<const char*>(got.data()), got.size());
+        if (text != expected) of.complain("allgather " + std::to_string(number) + ": block " + std::to_string(rank) + " is " + text + ", not " + expected);
+    }
+}
+
+} // namespace
+
+asio::awaitable<std::optional<error>> call_collective(world& of, rank_process& self, std::shared_ptr<group_checker> checker, group* in, std::uint64_t number,
+                                                      bool gathers, duration timeout) {
+    static const std::vector<errc> documented = {errc::timed_out, errc::rank_lost, errc::aborted, errc::collective_mismatch, errc::lease_lost};
+    const auto epoch = in->epoch();
+    const auto rank = in->rank();
+    collective_options options;
+    options.timeout = timeout;
+    checker->called(epoch, number, rank);
+    auto operation = gathers ? gather(of, in, number, options) : in->barrier(options);
+    auto what = (gathers ? "allgather " : "barrier ") + std::to_string(number) + " of epoch " + std::to_string(epoch);
+    auto failed = co_await of.expect(self, std::move(what), of.now() + timeout, documented, std::move(operation));
+    if (!failed) checker->left(epoch, number, rank);
+    co_return failed;
+}
+
+namespace {
+
+constexpr std::uint64_t rounds = 20;
+
+asio::awaitable<void> rank_life(world& of, rank_process& self, std::shared_ptr<group_checker> checker, int rank, bool gathers, bool must_work) {
+    const auto etcd = self.make_client();
+    group joined;
+    const auto options = simulated_group(rank, static_cast<int>(of.size()));
+    auto joining = join_group(etcd, options, &joined);
+    const auto refused = co_await of.expect(self, "join", of.now() + 60s, joining_troubles(), std::move(joining));
+    if (refused) {
+        if (must_work) of.complain(self.name() + " could not join: " + refused->what());
+        co_return;
+    }
+    for (std::uint64_t number = 1; number <= rounds; ++number) {
+        const auto failed = co_await call_collective(of, self, checker, &joined, number, gathers, 60s);
+        if (!failed) continue;
+        if (must_work) of.complain(self.name() + " failed: " + failed->what());
+        break;
+    }
+    const auto deadline = of.now() + 16s;
+    const auto unclear = co_await of.expect(self, "leave", deadline, leaving_troubles(), joined.leave());
+    if (unclear && must_work) of.complain(self.name() + " could not leave: " + unclear->what());
+}
+
+void begin(world& of, bool gathers) {
+    const auto checker = group_checker::follow(of, "train", static_cast<int>(of.size()));
+    const bool must_work = only_lossy(of.net().rates());
+    for (std::size_t i = 0; i < of.size(); ++i) {
+        auto& self = of.rank(i);
+        of.spawn(self, [&of, &self, checker, rank = static_cast<int>(i), gathers, must_work] {
+            return rank_life(of, self, checker, rank, gathers, must_work);
+        });
+    }
+}
+
+std::size_t some_ranks(chance& of) {
+    constexpr std::size_t sizes[] = {1, 2, 3, 4, 7, 8, 16};
+    return sizes[of.below(std::size(sizes))];
+}
+
+} // namespace
+
+scenario barrier_scenario() {
+    return {"barrier", "20 barriers of a group", some_ranks, [](world& of) { begin(of, false); }};
+}
+
+scenario allgather_scenario() {
+    return {"allgather", "20 allgathers of a group", some_ranks, [](world& of) { begin(of, true); }};
+}
+
+} // namespace etcdcoll::sim
