@@ -1,120 +1,12 @@
 #pragma once
 
-#include <etcdcoll/impl/etcd/in_memory/json_text.hpp>
 #include <etcdcoll/impl/etcd/in_memory/request_decoder.hpp>
+#include <etcdcoll/impl/etcd/in_memory/request_fields.hpp>
 
-#include <algorithm>
-#include <charconv>
-#include <initializer_list>
-#include <limits>
+#include <optional>
+#include <utility>
 
 namespace etcdcoll::etcd::model {
-
-// ---- fields ---------------------------------------------------------------------------------------------------------------------
-
-// `snake` itself, or the same in camelCase.
-inline bool named(std::string_view name, std::string_view snake) noexcept {
-    if (name.size() >= snake.size()) return name == snake;
-    std::size_t at = 0;
-    for (std::size_t i = 0; i < snake.size(); ++i) {
-        char c = snake[i];
-        if (c == '_' && i + 1 < snake.size()) c = static_cast<char>(snake[++i] - 'a' + 'A');
-        if (at == name.size() || name[at++] != c) return false;
-    }
-    return at == name.size();
-}
-
-inline std::string_view view(const json::string& text) noexcept { return {text.data(), text.size()}; }
-
-inline const char* kind_of(const json::value& value) noexcept {
-    switch (value.kind()) {
-    case json::kind::array: return "array";
-    case json::kind::object: return "object";
-    case json::kind::string: return "string";
-    case json::kind::bool_: return "bool";
-    case json::kind::null: return "null";
-    default: return "number";
-    }
-}
-
-[[noreturn]] inline void refuse_kind(const json::value& value, std::string_view wanted) {
-    refuse_text(std::string("json: cannot unmarshal ") + kind_of(value) + " into Go value of type " + std::string(wanted));
-}
-
-// Calls `field(name, value)` for each one that is not null, in their order, so that the last of two wins.
-template <class Field> void each_field(const json::value& of, Field field) {
-    if (of.is_null()) return;
-    if (!of.is_object()) refuse_kind(of, "map[string]json.RawMessage");
-    for (const auto& item : of.get_object())
-        if (!item.value().is_null()) field(std::string_view(item.key().data(), item.key().size()), item.value());
-}
-
-template <class Item> void each_item(const json::value& of, Item item) {
-    if (!of.is_array()) refuse_kind(of, "[]json.RawMessage");
-    for (const auto& value : of.get_array()) item(value);
-}
-
-inline std::int64_t number_of(const json::value& value) {
-    if (const auto* number = value.if_int64()) return *number;
-    const auto* text = value.if_string();
-    if (text == nullptr) refuse_kind(value, "int64");
-    auto digits = without_blanks(view(*text));
-    while (!digits.empty() && digits.back() == ' ') digits.remove_suffix(1);
-    std::int64_t number = 0;
-    const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (failure != std::errc() || end != digits.data() + digits.size() || digits.empty()) {
-        if (failure == std::errc::result_out_of_range) refuse_kind(value, "int64");
-        refuse_syntax(digits);
-    }
-    return number;
-}
-
-inline bool flag_of(const json::value& value) {
-    if (!value.is_bool()) refuse_kind(value, "bool");
-    return value.get_bool();
-}
-
-[[noreturn]] inline void refuse_base64(std::string_view text) {
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-    const auto at = std::min(text.find_first_not_of(digits), text.size() / 4 * 4);
-    refuse_text("illegal base64 data at input byte " + std::to_string(at));
-}
-
-inline std::string bytes_of(const json::value& value) {
-    const auto* text = value.if_string();
-    if (text == nullptr) refuse_kind(value, "[]uint8");
-    auto raw = etcdcoll::detail::decode_base64(view(*text));
-    if (raw) return std::move(*raw);
-    auto joined = std::string(view(*text)); // Go reads it over several lines, too
-    std::erase_if(joined, [](char c) { return c == '\n' || c == '\r'; });
-    raw = etcdcoll::detail::decode_base64(joined);
-    if (!raw) refuse_base64(joined);
-    return std::move(*raw);
-}
-
-// The place among `names`. A number beyond them is read as etcd reads it: what becomes of it is the caller's matter.
-inline std::int64_t enumerator_of(const json::value& value, std::initializer_list<std::string_view> names, std::string_view type) {
-    const auto* text = value.if_string();
-    if (text == nullptr) {
-        const auto* number = value.if_int64();
-        if (number == nullptr) refuse_kind(value, "int32");
-        return *number;
-    }
-    const auto found = std::find(names.begin(), names.end(), view(*text));
-    if (found == names.end()) refuse_text("unknown value \"\\\"" + std::string(view(*text)) + "\\\"\" for enum etcdserverpb." + std::string(type));
-    return found - names.begin();
-}
-
-inline bool read_keys(std::string_view name, const json::value& value, key_range& keys) {
-    if (named(name, "key")) {
-        keys.key = bytes_of(value);
-    } else if (named(name, "range_end")) {
-        keys.end = bytes_of(value);
-    } else {
-        return false;
-    }
-    return true;
-}
 
 // ---- keys -----------------------------------------------------------------------------------------------------------------------
 
@@ -124,7 +16,7 @@ inline void read_sorting(std::string_view name, const json::value& value, range_
         into.sort_order = order == 1 ? sort_order::ascend : order == 2 ? sort_order::descend : sort_order::none;
     } else {
         const auto target = enumerator_of(value, {"KEY", "VERSION", "CREATE", "MOD", "VALUE"}, "RangeRequest.SortTarget");
-        if (target < 0 || target > 4) refuse_text("etcdserver: invalid sort option");
+        if (target < 0 || target > 4) refuse_text("etcdserver: invalid sort option"); // as 3.6; 3.5 itself ends there
         into.sort_target = static_cast<sort_target>(target);
     }
 }
@@ -203,11 +95,11 @@ ETCDCOLL_DECL compare read_compare(const json::value& from) {
         if (read_keys(name, value, into.keys) || read_operand(name, value, with)) return;
         if (named(name, "result")) {
             const auto result = enumerator_of(value, {"EQUAL", "GREATER", "LESS", "NOT_EQUAL"}, "Compare.CompareResult");
-            if (result < 0 || result > 3) refuse_text("etcdserver: no such result of a compare: " + std::to_string(result));
+            if (result < 0 || result > 3) refuse_text("the in-memory etcd has no such result of a compare: " + std::to_string(result));
             into.is = static_cast<compare::relation>(result);
         } else if (named(name, "target")) {
             const auto target = enumerator_of(value, {"VERSION", "CREATE", "MOD", "VALUE", "LEASE"}, "Compare.CompareTarget");
-            if (target < 0 || target > 4) refuse_text("etcdserver: no such target of a compare: " + std::to_string(target));
+            if (target < 0 || target > 4) refuse_text("the in-memory etcd has no such target of a compare: " + std::to_string(target));
             into.what = static_cast<compare::target>(target);
         }
     });
