@@ -70,6 +70,9 @@ public:
     virtual std::unique_ptr<byte_stream> make_stream(const asio::any_io_executor& executor) = 0;
     /// 64 uniformly distributed bits. Safe to call from any thread.
     virtual std::uint64_t random() noexcept = 0;
+    /// Whom this process is known as to the others: the machine's name and the process's number.
+    virtual std::string host() const;
+    virtual std::int64_t process_id() const noexcept;
 
     /// The operating system's clock, TCP and a generator seeded by the system: what a client uses unless told otherwise.
     static std::shared_ptr<environment> system();

@@ -60,9 +60,10 @@ void group_checker::revision(const std::vector<etcd::event>& events) {
     }
     if (changes.empty()) return;
     for (const auto& each : changes) {
-        if (each.name == "root" && !each.erased) current_ = std::string(behind(each.now.text, "\"id\":\"").substr(0, 16));
+        if (each.name != "root" || each.erased) continue;
+        current_ = std::string(behind(each.now.text, "\"id\":\"").substr(0, 16));
     }
-    for (const auto& each : changes) check(each, changes);
+    for (const auto& each : changes) check(each);
     for (const auto& each : changes) {
         const auto key = each.epoch.empty() ? each.name : each.epoch + "/" + each.name;
         if (each.erased) {
@@ -71,18 +72,33 @@ void group_checker::revision(const std::vector<etcd::event>& events) {
             keys_[key] = each.now;
         }
     }
-    const auto most = static_cast<std::size_t>(4 + 6 * size_);
+    for (auto& [id, log] : epochs_) {
+        const auto first = keys_.lower_bound(id + "/w/member/");
+        if (id != current_ && (first == keys_.end() || !first->first.starts_with(id + "/w/member/"))) log.erased = true;
+    }
+    std::size_t living = 0;
+    for (const auto& [id, log] : epochs_) living += log.erased ? 0 : 1;
+    const auto most = static_cast<std::size_t>(4 + 6 * size_) * std::max<std::size_t>(living, 1);
     if (keys_.size() > most) world_.complain("I5: " + std::to_string(keys_.size()) + " keys at revision " + std::to_string(at_));
 }
 
-void group_checker::check(const change& of, const std::vector<change>&) {
+// An epoch may go on a little while the next one has begun, where its root key went with the process that had put it. It is over for good once it has been
+// seen without a member.
+void group_checker::check(const change& of) {
     if (of.erased) return;
     if (!of.now.lease) complain(of, "I5: without a lease");
     if (of.epoch.empty()) return;
-    if (of.epoch != current_) complain(of, "I6: written in an epoch that is over");
+    if (epochs_[of.epoch].erased) complain(of, "I6: written in an epoch that is over");
+    if (of.name.starts_with("w/member/")) membership(of);
     if (of.name.starts_with("arrive/")) arrival(of);
     if (of.name == "w/release") release(of);
-    if (of.name == "w/end" && std::exchange(epochs_[of.epoch].ended, true)) complain(of, "an epoch ends a second time");
+    if (of.name == "w/end" && of.now.version != 1) complain(of, "an epoch ends a second time");
+}
+
+// A rank is one process's as long as its key is there.
+void group_checker::membership(const change& of) {
+    const auto before = keys_.find(of.epoch + "/" + of.name);
+    if (before != keys_.end() && before->second.lease != of.now.lease) complain(of, "a rank is taken from a process that holds it");
 }
 
 // I1 and I6: each rank arrives once at each number, in order, and only as the member that it is, while the epoch has not ended.

@@ -32,7 +32,7 @@ private:
         std::map<int, std::uint64_t> arrived;     // the newest number of each rank
         std::map<int, std::int64_t> arrivals;     // puts of it
         std::uint64_t released = 0;
-        bool ended = false;
+        bool erased = false; // by the next one
     };
     struct change {
         std::string epoch; // id
@@ -42,7 +42,8 @@ private:
     };
 
     void revision(const std::vector<etcd::event>& events);
-    void check(const change& of, const std::vector<change>& together);
+    void check(const change& of);
+    void membership(const change& of);
     void arrival(const change& of);
     void release(const change& of);
     void complain(const change& of, const std::string& what);

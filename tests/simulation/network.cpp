@@ -118,7 +118,7 @@ void link::connect(member& to) {
 }
 
 void link::finish_connect() {
-    if (is != state::connecting) return;
+    if (is != state::connecting || gone_) return;
     // Lost packets are sent again: it comes about once the way is free, unless its client has given up by then.
     if (network_.blocked(client, *server_of, true) || network_.blocked(client, *server_of, false)) {
         stuck_ = true;
@@ -213,6 +213,7 @@ void link::collect() {
         }
     }
     submit(to_client, std::move(bytes), last);
+    if (last) leave_server();
 }
 
 // It may be at work further up the stack.
@@ -254,7 +255,16 @@ void link::flow() {
 
 std::string link::name() const { return client.name() + "-" + (server_of == nullptr ? "?" : server_of->host()) + "#" + std::to_string(number_); }
 
-bool link::over() const noexcept { return client_closed && (gone_ || !server_) && !stuck_; }
+std::string link::standing() const {
+    std::string text = client_closed ? "closed by its client" : "open at its client";
+    text += server_ ? ", open at its member" : ", closed at its member";
+    if (gone_) text += ", reset";
+    if (stuck_) text += ", not connected";
+    for (const auto direction : {to_server, to_client}) text += ", " + std::to_string(pipes_[direction].held.size()) + " held up";
+    return text;
+}
+
+bool link::over() const noexcept { return client_closed && (gone_ || (!server_ && !stuck_)); }
 
 network::~network() {
     for (const auto& each : links_) each->leave_server();

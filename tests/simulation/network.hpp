@@ -37,6 +37,8 @@ public:
     /// Neither end holds it any more.
     bool over() const noexcept;
     std::string name() const;
+    /// For a complaint.
+    std::string standing() const;
 
     enum class state { fresh, connecting, open, refused, broken, ended };
 

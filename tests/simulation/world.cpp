@@ -25,6 +25,8 @@ public:
         return world_.net().make_stream(self_, executor, self_.system());
     }
     std::uint64_t random() noexcept override { return chance_.bits(); }
+    std::string host() const override { return self_.name(); }
+    std::int64_t process_id() const noexcept override { return static_cast<std::int64_t>(self_.number()); }
 
     duration wall_offset{};
 
@@ -44,6 +46,7 @@ void rank_process::jump_wall_clock(duration by) noexcept { system_->wall_offset 
 
 client rank_process::make_client(client_options options) {
     options.endpoints(world_.etcd().endpoints()).system(system_);
+    options.log(logger(log_level::off, {}));
     if (world_.scheduler().trace.printed()) {
         options.log(logger(log_level::debug, [this](log_level, std::string_view text) {
             trace([text] { return std::string(text); });
@@ -150,7 +153,7 @@ void world::check_leftovers() {
         if (waiting != 0) complain(each->name() + ": " + std::to_string(waiting) + " coroutines wait for ever");
     }
     network_.forget_closed();
-    for (const auto& each : network_.links()) complain("connection " + each->name() + " is still there");
+    for (const auto& each : network_.links()) complain("connection " + each->name() + " is still there: " + each->standing());
     const auto keys = cluster_.data().range(etcd::range_request(etcd::prefix({})));
     const auto meant = [this](const std::string& key) {
         return std::any_of(ignored_.begin(), ignored_.end(), [&key](const std::string& prefix) { return key.starts_with(prefix); });

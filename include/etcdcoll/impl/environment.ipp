@@ -1,6 +1,7 @@
 #pragma once
 
 #include <etcdcoll/environment.hpp>
+#include <etcdcoll/host.hpp>
 #include <etcdcoll/impl/tcp_stream.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -14,6 +15,8 @@ namespace etcdcoll {
 ETCDCOLL_DECL timer::~timer() = default;
 ETCDCOLL_DECL byte_stream::~byte_stream() = default;
 ETCDCOLL_DECL environment::~environment() = default;
+ETCDCOLL_DECL std::string environment::host() const { return host_name(); }
+ETCDCOLL_DECL std::int64_t environment::process_id() const noexcept { return detail::process_id(); }
 
 ETCDCOLL_DECL std::size_t byte_stream::write_now(asio::const_buffer, error_code& failure) noexcept {
     failure.clear();

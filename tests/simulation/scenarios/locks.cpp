@@ -122,7 +122,7 @@ asio::awaitable<void> follow_leaders(leader_feed* feed, duration limit, std::opt
 asio::awaitable<void> observes(world& of, rank_process& self) {
     const auto etcd = self.make_client();
     leader_feed feed(etcd, "chief");
-    etcd::revision last;
+    std::pair<etcd::revision, etcd::revision> last; // token and revision
     for (int quiet = 0; quiet < 3;) {
         std::optional<etcd::key_value> news;
         const auto failed = co_await of.expect(self, "observe", of.now() + 20s, troubles(), follow_leaders(&feed, 20s, &news));
@@ -131,8 +131,12 @@ asio::awaitable<void> observes(world& of, rank_process& self) {
             continue;
         }
         quiet = 0;
-        if (news->mod_revision < last) of.complain(self.name() + " observed revision " + std::to_string(news->mod_revision.value) + " after " + std::to_string(last.value));
-        last = news->mod_revision;
+        const std::pair said(news->create_revision, news->mod_revision);
+        if (said <= last) {
+            of.complain(self.name() + " observed revision " + std::to_string(said.second.value) + " of leader " + std::to_string(said.first.value) + " after " +
+                        std::to_string(last.second.value) + " of " + std::to_string(last.first.value));
+        }
+        last = said;
     }
 }
 

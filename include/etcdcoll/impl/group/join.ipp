@@ -80,7 +80,8 @@ ETCDCOLL_DECL group_state::group_state(etcd::client client, group_options::value
       keys_(options_.key_namespace, wanted_.name), changed_(core().strand(), core().system()) {}
 
 ETCDCOLL_DECL std::string group_state::own_member_value(bool left) const {
-    return encode(member_record{host_name(), process_id(), since_, left});
+    const auto& self = *client_.core()->system();
+    return encode(member_record{self.host(), self.process_id(), since_, left});
 }
 
 ETCDCOLL_DECL std::vector<etcd::op> group_state::membership_puts(const key_layout& keys, int rank) const {

@@ -326,7 +326,8 @@ ETCDCOLL_DECL asio::awaitable<void> leave_barrier(std::shared_ptr<attendance> he
 ETCDCOLL_DECL std::shared_ptr<attendance> make_attendance(const session& of, std::string name, int size, std::string label) {
     if (size < 1 || size > 10'000) throw error(errc::invalid_argument, "double_barrier: the size must be from 1 to 10000");
     auto book = make_receipts(of, "double_barrier", std::move(name));
-    return std::make_shared<attendance>(std::move(book), size, label.empty() ? process_label() : std::move(label));
+    if (label.empty()) label = process_label(*book->core().system());
+    return std::make_shared<attendance>(std::move(book), size, std::move(label));
 }
 
 } // namespace detail

@@ -47,7 +47,7 @@ ETCDCOLL_DECL asio::awaitable<void> mutex_hold::lost() {
 // ---- the mutex ------------------------------------------------------------------------------------------------------------------
 
 ETCDCOLL_DECL mutex::mutex(const session& of, std::string name, std::string label)
-    : book_(detail::make_receipts(of, "mutex", std::move(name))), label_(label.empty() ? detail::process_label() : std::move(label)) {}
+    : book_(detail::make_receipts(of, "mutex", std::move(name))), label_(label.empty() ? detail::process_label(*book_->core().system()) : std::move(label)) {}
 ETCDCOLL_DECL mutex::mutex(const mutex&) noexcept = default;
 ETCDCOLL_DECL mutex& mutex::operator=(const mutex&) noexcept = default;
 ETCDCOLL_DECL mutex::~mutex() = default;

@@ -6,7 +6,7 @@
 namespace etcdcoll::detail {
 
 /// "host, pid 123"
-std::string process_label();
+std::string process_label(const environment& system);
 
 /// Given up in the background when it is destroyed, unless leave() has done so. What waits runs on the client's strand.
 class place {

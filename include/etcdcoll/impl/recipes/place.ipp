@@ -10,7 +10,7 @@
 
 namespace etcdcoll::detail {
 
-ETCDCOLL_DECL std::string process_label() { return host_name() + ", pid " + std::to_string(process_id()); }
+ETCDCOLL_DECL std::string process_label(const environment& system) { return system.host() + ", pid " + std::to_string(system.process_id()); }
 
 ETCDCOLL_DECL place::place(std::shared_ptr<receipts> book, std::string line, std::string key, etcd::revision created)
     : book_(std::move(book)), line_(std::move(line)), key_(std::move(key)), created_(created) {}
