@@ -106,7 +106,9 @@ asio::awaitable<std::optional<mismatch>> compare(stage& on, bool fresh, const st
     auto etcd = co_await on.etcd(fresh);
     const auto revision = co_await etcd->begin();
     pair both(std::move(etcd), on.store(revision));
-    for (std::size_t i = 0; i < sequence.size() && !result; ++i) result = co_await both.execute(i, sequence[i]);
+    for (std::size_t i = 0; i < sequence.size() && !result; ++i) {
+        result = co_await both.execute(i, sequence[i]);
+    }
     if (!result) result = co_await both.end(sequence.size());
     co_return result;
 }
