@@ -8,6 +8,7 @@
 #include <etcdcoll/etcd/client.hpp>
 #include <etcdcoll/etcd/cluster.hpp>
 #include <etcdcoll/etcd/election.hpp>
+#include <etcdcoll/etcd/in_memory.hpp>
 #include <etcdcoll/etcd/list_watch.hpp>
 #include <etcdcoll/etcd/lock.hpp>
 #include <etcdcoll/etcd/maintenance.hpp>

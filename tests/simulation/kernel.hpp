@@ -32,14 +32,21 @@ public:
     explicit process_executor(process& of) noexcept : process_(&of) {}
 
     asio::execution_context& query(asio::execution::context_t) const noexcept;
-    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept { return asio::execution::blocking.never; }
-    process_executor require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
+    asio::execution::blocking_t query(asio::execution::blocking_t) const noexcept {
+        return at_once_ ? asio::execution::blocking_t(asio::execution::blocking.possibly) : asio::execution::blocking_t(asio::execution::blocking.never);
+    }
+    // A strand that is running may then run a handler at once. This executor itself never does.
+    process_executor require(asio::execution::blocking_t::possibly_t) const noexcept { return {*process_, true}; }
+    process_executor require(asio::execution::blocking_t::never_t) const noexcept { return {*process_, false}; }
     template <class Function> void execute(Function&& function) const;
-    friend bool operator==(const process_executor& a, const process_executor& b) noexcept { return a.process_ == b.process_; }
-    friend bool operator!=(const process_executor& a, const process_executor& b) noexcept { return a.process_ != b.process_; }
+    friend bool operator==(const process_executor& a, const process_executor& b) noexcept { return a.process_ == b.process_ && a.at_once_ == b.at_once_; }
+    friend bool operator!=(const process_executor& a, const process_executor& b) noexcept { return !(a == b); }
 
 private:
+    process_executor(process& of, bool at_once) noexcept : process_(&of), at_once_(at_once) {}
+
     process* process_;
+    bool at_once_ = true;
 };
 
 class kernel {

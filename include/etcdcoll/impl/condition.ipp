@@ -166,7 +166,8 @@ ETCDCOLL_DECL asio::awaitable<bool> condition::wait_until(time_point deadline) {
         });
     }
     const park suspend{&self};
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(suspend, asio::use_awaitable);
+    auto woken = asio::async_initiate<const asio::use_awaitable_t<>, void()>(suspend, asio::use_awaitable);
+    co_await std::move(woken);
     if (!self.notified && !self.expired) throw error(errc::cancelled, "cancelled");
     co_return self.notified;
 }

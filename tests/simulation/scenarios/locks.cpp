@@ -2,6 +2,7 @@
 #include "collectives.hpp"
 #include "list.hpp"
 
+#include <etcdcoll/impl/condition.hpp>
 #include <etcdcoll/recipes/election.hpp>
 #include <etcdcoll/recipes/mutex.hpp>
 #include <etcdcoll/session.hpp>
@@ -72,6 +73,8 @@ asio::awaitable<void> locks(world& of, rank_process& self, int times, bool must_
         if (failed && must_work) of.complain(self.name() + " could not lock: " + failed->what());
         if (failed) break;
         if (!first_in_line(of, "job/@mutex/", hold->key())) of.complain(self.name() + " holds the lock, and is not the first in line");
+        const auto until = of.now() + std::chrono::milliseconds(self.system()->random() % 3000); // it is held for a while
+        co_await detail::sleep_until(self.executor(), self.system(), until);
         bool written = false;
         auto writing = write_fenced(etcd, hold->still_held(), "fenced", hold->token().value, &written);
         const auto unclear = co_await of.expect(self, "fenced write", of.now() + 8s, troubles(), std::move(writing));
