@@ -51,7 +51,8 @@ TEST_CASE("in_memory store.txn: its operations see those before them, its compar
     test::store data;
     data.put({"a", "1"});
     const auto nested = when(value("a") == "2").then(etcd::put("n", "new")).otherwise(etcd::put("n", "old"));
-    const auto reply = data.txn(when(version("a") == 1).then(etcd::get("a"), etcd::put("a", "2"), etcd::get("a"), nested, etcd::erase("b"), etcd::get("n")));
+    const auto reply = data.txn(when(version("a") == 1)
+                                    .then(etcd::get("a"), etcd::put("a", "2"), etcd::get("a"), nested, etcd::erase("b"), etcd::get("n")));
     CHECK(reply.succeeded);
     CHECK(reply.header.revision.value == 3);
     CHECK(text(reply_of<range_response>(reply, 0)) == "a=1");

@@ -91,3 +91,14 @@ TEST_CASE("in_memory store.read: a watcher older than a compaction is told so, o
     auto there = watching("a", 4);
     CHECK(text(data.read(there).events) == "+a=2@4 +a=3@5 +a=4@6");
 }
+
+TEST_CASE("in_memory store.read: a revision below zero is compacted or the present, as etcd has it") {
+    store data;
+    data.put({"a", "1"});
+    auto older = watching("a", -3);
+    CHECK(data.read(older).compact_revision.value == -1);
+    auto first = watching("a", -1);
+    CHECK(data.read(first).events.empty());
+    data.put({"a", "2"});
+    CHECK(text(data.read(first).events) == "+a=2@3");
+}

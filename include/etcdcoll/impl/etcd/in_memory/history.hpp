@@ -81,7 +81,8 @@ public:
     /// Forgets what was replaced or deleted before `at`, which is above compacted() and not above current().
     void compact(std::int64_t at);
 
-    /// Calls `see(revision, first change, end)` for each revision from `from` on; `see` returns false to end it. The changes are given as indices of at().
+    /// Calls `see(revision, first, end)` for each revision from `from` on, with the indices of its changes for at(); `see` returns false to
+    /// end it.
     template <class See> void each_revision(std::int64_t from, See see) const;
     const change& at(std::size_t index) const noexcept { return changes_[index]; }
 

@@ -25,17 +25,18 @@ struct watcher {
 };
 
 struct watch_batch {
-    std::vector<event> events;    ///< complete revisions, oldest first
-    revision compact_revision;    ///< not 0: `next` is older than that, and the watch is over
+    std::vector<event> events; ///< complete revisions, oldest first
+    revision compact_revision; ///< not 0: `next` is older than that, and the watch is over
 };
 
-/// Revisions, error codes and texts are those of etcd 3.4 to 3.6. Headers of replies hold the revision only. Every function that refuses throws
-/// refusal, and has then changed nothing.
+/// Revisions, error codes and texts are those of etcd 3.4 to 3.6, and of 3.5 where they differ. Headers of replies hold the revision only. Every
+/// function that refuses throws refusal, and has then changed nothing. One thread at a time.
 class store {
 public:
     explicit store(limits most = limits());
 
     revision current() const noexcept;
+    /// What the last compaction has left is this and what is newer; 0 where there was none.
     revision compacted() const noexcept;
 
     range_response range(const range_request& request) const;
@@ -52,7 +53,7 @@ public:
     /// Revokes what has run out, oldest first.
     void expire(time_point now);
     std::optional<time_point> next_expiry() const;
-    /// A new leader gives every lease its full time again.
+    /// A new leader gives every lease its full time again, and a second more.
     void leader_changed(time_point now);
 
     /// What `from` has not seen, of at most that many revisions that concern it, and moves it behind them.

@@ -4,6 +4,7 @@
 #include <etcdcoll/impl/etcd/in_memory/store.hpp>
 
 #include <algorithm>
+#include <compare>
 
 namespace etcdcoll::etcd::model {
 
@@ -52,15 +53,20 @@ struct pick {
 
 // Equal ones stay in the order of their keys. (etcd's sort promises that for up to twelve.)
 ETCDCOLL_DECL void sort(std::vector<pick>& picks, sort_target by, bool descend) {
-    const auto number = [by](const history::record& one) {
-        return by == sort_target::version ? one.version : by == sort_target::create ? one.create : one.mod;
+    const auto compared = [by](const pick& a, const pick& b) -> std::strong_ordering {
+        switch (by) {
+        case sort_target::key: break;
+        case sort_target::version: return a.record->version <=> b.record->version;
+        case sort_target::create: return a.record->create <=> b.record->create;
+        case sort_target::mod: return a.record->mod <=> b.record->mod;
+        case sort_target::value: return a.record->value <=> b.record->value;
+        }
+        return a.key->first <=> b.key->first;
     };
-    const auto less = [&](const pick& a, const pick& b) {
-        if (by == sort_target::key) return a.key->first < b.key->first;
-        if (by == sort_target::value) return a.record->value < b.record->value;
-        return number(*a.record) < number(*b.record);
-    };
-    std::stable_sort(picks.begin(), picks.end(), [&](const pick& a, const pick& b) { return descend ? less(b, a) : less(a, b); });
+    std::sort(picks.begin(), picks.end(), [&](const pick& a, const pick& b) {
+        const auto order = descend ? compared(b, a) : compared(a, b);
+        return order != 0 ? order < 0 : a.key->first < b.key->first;
+    });
 }
 
 } // namespace reading

@@ -28,9 +28,10 @@ ETCDCOLL_DECL event store::event_of(const watcher& of, const history::change& c)
 ETCDCOLL_DECL watch_batch store::read(watcher& from, std::size_t most_revisions) const {
     watch_batch batch;
     if (from.next.value < keys_.compacted()) {
-        batch.compact_revision = compacted();
+        batch.compact_revision.value = keys_.compacted();
         return batch;
     }
+    if (from.next.value < 0) from.next.value = keys_.current() + 1; // etcd looks for it behind all others, and goes on with the present
     std::size_t revisions = 0;
     const auto newest = keys_.current();
     keys_.each_revision(from.next.value, [&](std::int64_t revision, std::size_t first, std::size_t end) {
