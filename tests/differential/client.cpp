@@ -42,7 +42,8 @@ private:
     std::shared_ptr<client_subject> subject_;
 };
 
-asio::awaitable<void> compare_at_random(etcd::in_memory* world, client through, std::uint64_t operations, std::uint64_t seed, std::string* different) {
+asio::awaitable<void> compare_at_random(etcd::in_memory* world, client through, std::uint64_t operations, std::uint64_t seed,
+                                        std::string* different) {
     in_memory_stage on(*world, std::move(through));
     generator draw(seed, request_bytes, txn_operations);
     for (std::uint64_t done = 0; done < operations;) {

@@ -1,5 +1,6 @@
 #pragma once
-// Executes a sequence of operations on an etcd and on the store, and tells the first answer that is not the same; then finds a shortest such sequence.
+// Executes a sequence of operations on an etcd and on the store, and tells the first answer that is not the same; then finds a shortest such
+// sequence.
 
 #include "operation.hpp"
 #include "subject.hpp"

@@ -156,6 +156,13 @@ operation generator::watch() {
     return request;
 }
 
+// None ends by itself, and no two of different length are near their end at once: etcd lists them by that.
+lease_grant generator::grant() {
+    const auto id = lease();
+    if (percent(10)) return {id, 9'000'000'000 + static_cast<std::int64_t>(below(2))};
+    return {id, 1000 * static_cast<std::int64_t>(1 + below(4))};
+}
+
 operation generator::any() {
     const auto kind = below(1000);
     if (kind < 330) return put();
@@ -167,7 +174,7 @@ operation generator::any() {
         while (is_refused(request, txn_operations_) && percent(80)) request = whole_txn();
         return request;
     }
-    if (kind < 920) return lease_grant{lease(), percent(10) ? 9'000'000'000 + static_cast<std::int64_t>(below(2)) : 1000 * static_cast<std::int64_t>(1 + below(4))};
+    if (kind < 920) return grant();
     if (kind < 935) return lease_revoke{lease()};
     if (kind < 950) return lease_keep_alive{lease()};
     if (kind < 975) return lease_time_to_live{lease(), percent(60)};

@@ -41,6 +41,7 @@ private:
     etcd::txn_request whole_txn();
     void branch(std::vector<etcd::op>& into, int depth);
     operation watch();
+    lease_grant grant();
 
     std::mt19937_64 random_;
     const std::size_t request_bytes_;

@@ -15,8 +15,11 @@ void resolve(etcd::revision& revision, std::int64_t newest) { resolve(revision.v
 void resolve(etcd::put_request&, std::int64_t) {}
 void resolve(etcd::delete_range_request&, std::int64_t) {}
 void resolve(etcd::range_request& request, std::int64_t newest) {
-    for (auto* one : {&request.revision, &request.min_mod_revision, &request.max_mod_revision, &request.min_create_revision, &request.max_create_revision})
-        resolve(*one, newest);
+    resolve(request.revision, newest);
+    resolve(request.min_mod_revision, newest);
+    resolve(request.max_mod_revision, newest);
+    resolve(request.min_create_revision, newest);
+    resolve(request.max_create_revision, newest);
 }
 void resolve(etcd::txn_request& request, std::int64_t newest) {
     for (auto& one : request.compares) resolve(one.number, newest);
@@ -37,7 +40,9 @@ std::string text_of(std::int64_t revision) {
     return "newest" + (offset == 0 ? std::string() : (offset > 0 ? "+" : "") + std::to_string(offset));
 }
 
-std::string field(const char* name, etcd::revision revision) { return revision ? std::string(" ") + name + "=" + text_of(revision.value) : std::string(); }
+std::string field(const char* name, etcd::revision revision) {
+    return revision ? std::string(" ") + name + "=" + text_of(revision.value) : std::string();
+}
 std::string flag(const char* name, bool set) { return set ? std::string(" ") + name : std::string(); }
 std::string lease(etcd::lease_id id) { return id ? " lease=" + std::to_string(id.value) : std::string(); }
 

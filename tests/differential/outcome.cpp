@@ -62,7 +62,8 @@ outcome outcome_of(const etcd::lease_time_to_live_response& reply) {
     std::sort(sorted.begin(), sorted.end());
     std::string held;
     for (const auto& key : sorted) held += " " + quoted(key);
-    return {head(reply.header) + " lease " + std::to_string(reply.id.value) + " granted=" + std::to_string(reply.granted_ttl.count()) + held, reply.ttl.count()};
+    const auto granted = " granted=" + std::to_string(reply.granted_ttl.count());
+    return {head(reply.header) + " lease " + std::to_string(reply.id.value) + granted + held, reply.ttl.count()};
 }
 
 outcome outcome_of(const etcd::lease_list_response& reply) {

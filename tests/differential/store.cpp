@@ -43,7 +43,8 @@ TEST_CASE("in_memory store: answers random operations as etcd does") {
     std::string different;
     run(compare_at_random(operations, seed, &different), std::chrono::minutes(30));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    std::cout << "differential, etcd " << command::etcd_version() << ", seed " << seed << ": " << operations << " operations in " << took.count() << " s\n";
+    const auto version = command::etcd_version();
+    std::cout << "differential, etcd " << version << ", seed " << seed << ": " << operations << " operations in " << took.count() << " s\n";
     INFO("ETCDCOLL_DIFFERENTIAL_SEED=" << seed);
     INFO(different);
     CHECK(different.empty());

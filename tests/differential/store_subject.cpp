@@ -62,7 +62,8 @@ outcome store_subject::execute(const operation& what) {
 bool store_subject::allows(const operation& what, const outcome& its, const outcome& mine) const {
     if (alike(its, mine)) return true;
     const auto found_in_a_branch = [](const outcome& one) {
-        return one.text == "error 3 etcdserver: key not found" || one.text == "error 5 etcdserver: requested lease not found" || one.text.starts_with("error 11 ");
+        return one.text == "error 3 etcdserver: key not found" || one.text == "error 5 etcdserver: requested lease not found" ||
+               one.text.starts_with("error 11 ");
     };
     return of_.txn_is_checked_in_order && std::holds_alternative<etcd::txn_request>(what) && found_in_a_branch(its) && found_in_a_branch(mine);
 }

@@ -19,12 +19,13 @@ class client_subject {
 public:
     explicit client_subject(client through) : client_(std::move(through)) {}
 
-    /// The first time changes nothing, and returns 1. Then it ends all watches and leases, deletes every key but "base", which it puts, and forgets the
-    /// history; returns the revision of that.
+    /// The first time changes nothing, and returns 1. Then it ends all watches and leases, deletes every key but "base", which it puts, and
+    /// forgets the history; returns the revision of that.
     asio::awaitable<std::int64_t> begin();
     /// Its revisions are not relative any more. A watch is numbered from 0 by the order in which they began.
     asio::awaitable<outcome> execute(operation what);
-    /// All that a watch has brought since the beginning, waiting until that are `count` lines, or some time has passed; compaction is a line of its own.
+    /// All that a watch has brought since the beginning, waiting until that are `count` lines, or some time has passed; compaction is a line of
+    /// its own.
     asio::awaitable<std::vector<std::string>> watched(std::size_t number, std::size_t count);
 
 private:
