@@ -59,7 +59,7 @@ asio::awaitable<void> compare_at_random(etcd::in_memory* world, client through, 
 } // namespace
 
 TEST_CASE("in_memory: its client is told what its store decides") {
-    const auto operations = setting("ETCDCOLL_DIFFERENTIAL_OPERATIONS", 100'000) / 10;
+    const auto operations = setting("ETCDCOLL_DIFFERENTIAL_OPERATIONS", default_operations()) / 10;
     const auto seed = setting("ETCDCOLL_DIFFERENTIAL_SEED", drawn_seed());
     std::string different;
     etcd::in_memory world(small());

@@ -4,8 +4,6 @@
 
 namespace etcdcoll::test {
 
-using namespace std::chrono_literals;
-
 asio::awaitable<std::int64_t> client_subject::begin() {
     watches_.clear();
     if (!used_) {
@@ -68,10 +66,10 @@ asio::awaitable<outcome> client_subject::execute(operation what) {
 }
 
 // Nothing is waited for that is not to come, but where it does not come.
-asio::awaitable<void> client_subject::hear(running& one, std::size_t count) {
+asio::awaitable<void> client_subject::hear(running& one, std::size_t count, duration patience) {
     try {
         while (one.lines.size() < count) {
-            const auto heard = co_await one.watch.next_within(2s);
+            const auto heard = co_await one.watch.next_within(patience);
             if (!heard) break;
             for (const auto& event : heard->events) one.lines.push_back(text(event));
         }
@@ -82,9 +80,9 @@ asio::awaitable<void> client_subject::hear(running& one, std::size_t count) {
     }
 }
 
-asio::awaitable<std::vector<std::string>> client_subject::watched(std::size_t number, std::size_t count) {
+asio::awaitable<std::vector<std::string>> client_subject::watched(std::size_t number, std::size_t count, duration patience) {
     auto& one = watches_.at(number);
-    if (!one.over) co_await hear(one, count);
+    if (!one.over) co_await hear(one, count, patience);
     co_return one.lines;
 }
 

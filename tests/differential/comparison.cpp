@@ -19,7 +19,8 @@ std::string joined(const std::vector<std::string>& lines, std::size_t from) {
 // Both sides of one sequence. The store is asked first: it knows what there is to wait for.
 class pair {
 public:
-    pair(std::shared_ptr<client_subject> etcd, std::unique_ptr<store_subject> store) : etcd_(std::move(etcd)), store_(std::move(store)) {}
+    pair(std::shared_ptr<client_subject> etcd, std::unique_ptr<store_subject> store, duration patience)
+        : etcd_(std::move(etcd)), store_(std::move(store)), patience_(patience) {}
 
     asio::awaitable<std::optional<mismatch>> execute(std::size_t index, operation relative) {
         std::optional<mismatch> different;
@@ -74,7 +75,7 @@ private:
         std::optional<mismatch> result;
         for (std::size_t n = 0; n < watches_.size() && !result; ++n) {
             const auto mine = store_->watched(n);
-            const auto its = co_await etcd_->watched(n, mine.size());
+            const auto its = co_await etcd_->watched(n, mine.size(), patience_);
             const auto [a, b] = std::mismatch(its.begin(), its.end(), mine.begin(), mine.end());
             if (a == its.end() && b == mine.end()) continue;
             const auto first = static_cast<std::size_t>(a - its.begin());
@@ -88,6 +89,7 @@ private:
 
     std::shared_ptr<client_subject> etcd_;
     std::unique_ptr<store_subject> store_;
+    const duration patience_;
     std::vector<etcd::watch_request> watches_;
     std::size_t settled_ = 0; // of the watches
 };
@@ -101,11 +103,11 @@ std::string listed(const std::vector<operation>& sequence, const mismatch& found
 
 } // namespace
 
-asio::awaitable<std::optional<mismatch>> compare(stage& on, bool fresh, const std::vector<operation>& sequence) {
+asio::awaitable<std::optional<mismatch>> compare(stage& on, bool fresh, const std::vector<operation>& sequence, duration patience) {
     std::optional<mismatch> result;
     auto etcd = co_await on.etcd(fresh);
     const auto revision = co_await etcd->begin();
-    pair both(std::move(etcd), on.store(revision));
+    pair both(std::move(etcd), on.store(revision), patience);
     for (std::size_t i = 0; i < sequence.size() && !result; ++i) {
         result = co_await both.execute(i, sequence[i]);
     }
@@ -115,18 +117,20 @@ asio::awaitable<std::optional<mismatch>> compare(stage& on, bool fresh, const st
 
 asio::awaitable<std::string> shortest_mismatch(stage& on, std::vector<operation> sequence, mismatch found) {
     if (found.index < sequence.size()) sequence.resize(found.index + 1, lease_list());
+    const duration patience = std::chrono::seconds(1);
     // An etcd that was emptied is there at once; a new one is started only for what does not show on it.
     bool fresh = false;
-    auto again = co_await compare(on, fresh, sequence);
+    auto again = co_await compare(on, fresh, sequence, patience);
     if (!again) {
         fresh = true;
-        again = co_await compare(on, fresh, sequence);
+        again = co_await compare(on, fresh, sequence, patience);
     }
     if (!again) co_return "not seen a second time:\n" + listed(sequence, found, true);
     found = *again;
     shrinker<operation> shrink(std::move(sequence), simpler);
-    for (auto next = shrink.next(); next; next = shrink.next()) {
-        again = co_await compare(on, fresh, *next);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+    for (auto next = shrink.next(); next && std::chrono::steady_clock::now() < end; next = shrink.next()) {
+        again = co_await compare(on, fresh, *next, patience);
         shrink.tell(again.has_value());
         if (again) found = *again;
     }

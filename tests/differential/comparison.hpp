@@ -28,9 +28,11 @@ public:
     virtual std::unique_ptr<store_subject> store(std::int64_t revision) = 0;
 };
 
-asio::awaitable<std::optional<mismatch>> compare(stage& on, bool fresh, const std::vector<operation>& sequence);
+/// `patience`: how long an event may take that the store says is to come.
+asio::awaitable<std::optional<mismatch>> compare(stage& on, bool fresh, const std::vector<operation>& sequence,
+                                                 duration patience = std::chrono::seconds(20));
 
-/// A shortest part of `sequence` that has a mismatch too, one operation a line, with both answers.
+/// A shortest part of `sequence` that has a mismatch too, one operation a line, with both answers; a short one where that takes minutes.
 asio::awaitable<std::string> shortest_mismatch(stage& on, std::vector<operation> sequence, mismatch found);
 
 } // namespace etcdcoll::test

@@ -24,9 +24,9 @@ public:
     asio::awaitable<std::int64_t> begin();
     /// Its revisions are not relative any more. A watch is numbered from 0 by the order in which they began.
     asio::awaitable<outcome> execute(operation what);
-    /// All that a watch has brought since the beginning, waiting until that are `count` lines, or some time has passed; compaction is a line of
+    /// All that a watch has brought since the beginning, waiting until that are `count` lines, or `patience` has passed; compaction is a line of
     /// its own.
-    asio::awaitable<std::vector<std::string>> watched(std::size_t number, std::size_t count);
+    asio::awaitable<std::vector<std::string>> watched(std::size_t number, std::size_t count, duration patience);
 
 private:
     struct running {
@@ -35,7 +35,7 @@ private:
         bool over = false;
     };
 
-    asio::awaitable<void> hear(running& one, std::size_t count);
+    asio::awaitable<void> hear(running& one, std::size_t count, duration patience);
 
     client client_;
     bool used_ = false;
