@@ -21,8 +21,10 @@ void world::pause_rank(rank_process& which, duration how_long) {
     if (which.paused() || which.killed()) return;
     kernel_.trace.line(now(), which.name(), [&] { return "paused for " + std::to_string(how_long / 1ms) + " ms"; });
     which.pause();
-    which.resumed = now() + how_long;
-    kernel_.after(how_long, [&which] { which.resume(); });
+    kernel_.after(how_long, [&which, how_long] {
+        which.lost_time += how_long;
+        which.resume();
+    });
 }
 
 void world::plan_faults() {

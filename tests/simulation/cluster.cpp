@@ -12,6 +12,7 @@ namespace {
 constexpr auto leaderless_limit = 3700ms; // then watches that ask for a leader are ended
 constexpr auto answer_limit = 7s;         // then a write that was under way is given up by its member
 constexpr auto lease_check = 500ms;
+constexpr auto history_reading = 100ms;
 
 } // namespace
 
@@ -30,15 +31,20 @@ etcd::response_header member::header() const noexcept {
 
 std::vector<std::string> member::client_urls() const { return {"http://m0:2379", "http://m1:2379", "http://m2:2379"}; }
 
+bool member::history_waits() const noexcept { return cluster_.history_waits_; }
+
 void member::admit(std::shared_ptr<etcd::model::pending_call> call) { cluster_.admit(*this, std::move(call)); }
 
 cluster::cluster(network& of) : kernel_(of.owner()), network_(of) {
     for (std::size_t i = 0; i < size; ++i) {
         members_[i] = std::make_unique<member>(*this, i);
+        members_[i]->lag_ = kernel_.chance.one_in(8) ? kernel_.chance.between(10ms, 500ms) : duration(2ms);
         of.add_member(members_[i]->host(), *members_[i]);
     }
     leader_ = members_[kernel_.chance.below(size)].get();
     store_.on_change = [this] { follow_changes(); };
+    history_waits_ = kernel_.chance.one_in(2);
+    if (history_waits_) kernel_.after(history_reading, [this] { catch_up(); });
     kernel_.after(lease_check, [this] { tick(); });
 }
 
@@ -171,7 +177,7 @@ void cluster::follow_changes() {
     if (on_revision) on_revision(news.events);
     for (const auto& each : members_) {
         if (!works(*each)) continue;
-        kernel_.after(kernel_.chance.between(0us, 2ms), [this, to = each.get()] { push(*to); });
+        kernel_.after(kernel_.chance.between(0us, each->lag_), [this, to = each.get()] { push(*to); });
     }
 }
 
@@ -182,6 +188,11 @@ void cluster::push(member& to) {
     for (const auto& each : all) {
         if (each->server_of == &to) each->push();
     }
+}
+
+void cluster::catch_up() {
+    for (const auto& each : members_) push(*each);
+    kernel_.after(history_reading, [this] { catch_up(); });
 }
 
 void cluster::tick() {

@@ -19,6 +19,7 @@ public:
     etcd::response_header header() const noexcept override;
     std::string version() const override { return "3.5.21"; }
     std::vector<std::string> client_urls() const override;
+    bool history_waits() const noexcept override;
     void admit(std::shared_ptr<etcd::model::pending_call> call) override;
 
     std::uint64_t number() const noexcept { return number_; }
@@ -33,6 +34,7 @@ private:
     cluster& cluster_;
     std::uint64_t number_;
     time_point leaderless_ = time_point::max(); // since when
+    duration lag_{};                            // of its watches behind the store, at most
 };
 
 class cluster {
@@ -89,6 +91,7 @@ private:
     void follow_changes();
     void push(member& to);
     void tick();
+    void catch_up();
 
     kernel& kernel_;
     network& network_;
@@ -100,6 +103,7 @@ private:
     std::uint64_t election_ = 0; // the newest one, so that an older one elects nobody
     std::deque<std::shared_ptr<proposal>> stranded_;
     std::uint64_t calls_ = 0;
+    bool history_waits_ = false; // a watch reads old history every 100 ms, as etcd's do, or at once
 };
 
 } // namespace etcdcoll::sim

@@ -23,6 +23,7 @@ struct fault_rates {
     bool ranks_stall = false;           ///< beyond their lease; they come back
     bool ranks_die = false;
     bool wall_clock_jumps = false;
+    bool operator==(const fault_rates&) const = default;
 };
 
 /// Any of them, or none: runs with few faults go deeper than those with all of them at once.

@@ -92,6 +92,7 @@ void group_checker::check(const change& of) {
     if (of.name.starts_with("w/member/")) membership(of);
     if (of.name.starts_with("arrive/")) arrival(of);
     if (of.name == "w/release") release(of);
+    if (of.name == "w/end") epochs_[of.epoch].ended = true;
     if (of.name == "w/end" && of.now.version != 1) complain(of, "an epoch ends a second time");
 }
 
@@ -125,6 +126,7 @@ void group_checker::arrival(const change& of) {
 void group_checker::release(const change& of) {
     auto& log = epochs_[of.epoch];
     const auto number = number_in(of.now.text);
+    if (log.ended) complain(of, "released after the end of its epoch");
     if (number <= log.released) complain(of, "I1: released twice");
     log.released = number;
     if (log.arrived.size() != static_cast<std::size_t>(size_)) complain(of, "I2: released before all have arrived");

@@ -32,7 +32,8 @@ private:
         std::map<int, std::uint64_t> arrived;     // the newest number of each rank
         std::map<int, std::int64_t> arrivals;     // puts of it
         std::uint64_t released = 0;
-        bool erased = false; // by the next one
+        bool ended = false;  // by w/end, which may be gone
+        bool erased = false; // seen without a member
     };
     struct change {
         std::string epoch; // id

@@ -35,6 +35,18 @@ etcdcoll_mutant(impl/group/arrive.ipp
 etcdcoll_mutant(impl/group/arrive.ipp
     [=[before + size_ - 1)]=]
     [=[before + size_ - (ETCDCOLL_MUTANT(release_by_all_but_one) ? 2 : 1))]=])
+etcdcoll_mutant(impl/group/arrive.ipp
+    [=[count->value.starts_with(number) && count->value != number + mine.op) return]=]
+    [=[count->value.starts_with(number) && count->value != number + mine.op && !ETCDCOLL_MUTANT(mismatch_unseen)) return]=])
+etcdcoll_mutant(impl/group/allgather.ipp
+    [=[    if (there != size_) {]=]
+    [=[    if (there != size_ && !ETCDCOLL_MUTANT(gather_with_holes)) {]=])
+etcdcoll_mutant(impl/group/allgather.ipp
+    [=[    request.compares.push_back(etcd::mod_revision(keys_.count()) == arrival_changed_);]=]
+    [=[    if (!ETCDCOLL_MUTANT(end_keeps_count)) request.compares.push_back(etcd::mod_revision(keys_.count()) == arrival_changed_);]=])
+etcdcoll_mutant(impl/group/end.ipp
+    [=[    request.success.emplace_back(etcd::erase(keys_.count()));]=]
+    [=[    if (!ETCDCOLL_MUTANT(end_keeps_count)) request.success.emplace_back(etcd::erase(keys_.count()));]=])
 etcdcoll_mutant(impl/group/join.ipp
     [=[etcd::create_revision(keys.member(rank)) == 0)]=]
     [=[ETCDCOLL_MUTANT(member_overwritten) ? etcd::create_revision(keys.member(rank)) != -1 : etcd::create_revision(keys.member(rank)) == 0)]=])

@@ -83,6 +83,12 @@ world::world(world_options options)
     };
     for (std::size_t i = 0; i < options_.processes; ++i)
         ranks_.push_back(std::make_unique<rank_process>(*this, i + 1, "r" + std::to_string(i)));
+    if (kernel_.chance.one_in(2)) pace_ = kernel_.chance.one_in(2) ? kernel_.chance.between(10ms, 1s) : kernel_.chance.between(1s, 6s);
+    const auto& rates = options_.rates;
+    // A short lease is lost by chance where packets are.
+    const bool steady = rates.reply_lost == 0 && rates.reply_swallowed == 0 && rates.cut == 0 && rates.slow == 0 && !rates.ranks_pause;
+    if (steady && kernel_.chance.one_in(2)) ttl_ = std::chrono::seconds(2 + kernel_.chance.below(4));
+    for (const auto& each : ranks_) each->lease = ttl_;
     kernel_.trace.line(now(), "sim", [this] { return "seed " + std::to_string(options_.seed) + ", faults: " + describe(options_.rates); });
 }
 
@@ -109,6 +115,7 @@ void world::spawn(rank_process& in, std::function<asio::awaitable<void>()> life)
 asio::awaitable<std::optional<error>> world::expect(rank_process& by, std::string what, time_point deadline, std::vector<errc> documented,
                                                     asio::awaitable<void> operation) {
     const lasting self(*this, by, what, deadline);
+    const auto lost_before = by.lost_time;
     std::optional<error> failed;
     by.trace([&] { return what; });
     try {
@@ -117,7 +124,7 @@ asio::awaitable<std::optional<error>> world::expect(rank_process& by, std::strin
         failed.emplace(failure);
     }
     by.trace([&] { return what + ": " + (failed ? failed->what() : "done"); });
-    const auto latest = std::max(deadline, by.resumed) + 500ms;
+    const auto latest = deadline + (by.lost_time - lost_before) + 500ms;
     if (now() > latest) complain(by.name() + ": " + what + " ended " + std::to_string((now() - deadline) / 1ms) + " ms after its deadline");
     if (failed && std::find(documented.begin(), documented.end(), failed->reason()) == documented.end())
         complain(by.name() + ": " + what + " ended with an error that it does not document: " + failed->what());

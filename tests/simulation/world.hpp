@@ -28,8 +28,8 @@ public:
     /// The wall clock says something else from now on.
     void jump_wall_clock(duration by) noexcept;
     client make_client(client_options options = client_options());
-    /// Until when it was paused last, or is now; operations may end as late as that.
-    time_point resumed = time_point::min();
+    /// How long it has been paused in all: operations may end so much later.
+    duration lost_time{};
     /// How long it may be paused without harm; the scenario's, its lease.
     duration lease = std::chrono::seconds(10);
     /// What has been spawned in it and has not ended.
@@ -67,6 +67,8 @@ public:
     void spawn(rank_process& in, std::function<asio::awaitable<void>()> life);
     /// Runs until all lives have ended, and then until what they left has run out; complains about what hangs and what is left.
     void run(duration leftovers);
+    /// Complains about what is left of connections, coroutines, keys and leases. When all lives have ended, and everything has run out; run() does it.
+    void check_leftovers();
 
     /// A promise that was broken. The first ones are kept.
     void complain(std::string what);
@@ -77,6 +79,10 @@ public:
     asio::awaitable<std::optional<error>> expect(rank_process& by, std::string what, time_point deadline, std::vector<errc> documented,
                                                  asio::awaitable<void> operation);
 
+    /// How long a process works between two calls, at most: by the seed nothing, or enough for every fault to come in between.
+    duration pace() const noexcept { return pace_; }
+    /// The time to live of leases in this run.
+    std::chrono::seconds ttl() const noexcept { return ttl_; }
     /// Keys that the scenario leaves on purpose.
     void ignore_keys(std::string prefix) { ignored_.push_back(std::move(prefix)); }
     /// Called with all events of each revision, in order.
@@ -90,7 +96,6 @@ private:
     void plan_faults();
     void fault_at(duration least, duration most, std::function<void()> fault);
     void pause_rank(rank_process& which, duration how_long);
-    void check_leftovers();
 
     world_options options_;
     sim::kernel kernel_;
@@ -100,6 +105,8 @@ private:
     std::vector<std::string> complaints_;
     std::set<lasting*> lasting_; // operations under way
     std::vector<std::string> ignored_;
+    duration pace_{};
+    std::chrono::seconds ttl_{10};
     time_point faults_end_;
 };
 

@@ -41,8 +41,8 @@ public:
     /// Runs `program` on an io_context of its own until it ends, and rethrows what it throws. Whenever all that there is waits, the time
     /// jumps to the next deadline, renewal or expiry.
     ///
-    /// Errors:  timed_out when it waits for what can never come; it is destroyed where it stands then.
-    void run(std::function<asio::awaitable<void>(client)> program);
+    /// Errors:  timed_out when it has not ended after `limit` of this time, or waits for what can never come; it is destroyed where it stands then.
+    void run(std::function<asio::awaitable<void>(client)> program, duration limit = std::chrono::hours(1));
     /// Runs what is ready on `io` and lets time jump in between, until nothing is left to do or to wait for, or until `limit` of this time has
     /// passed (zero: none). A session renews its lease for ever, so it needs a limit. Sockets and timers of the system are not waited for.
     void run(asio::io_context& io, duration limit = duration::zero());

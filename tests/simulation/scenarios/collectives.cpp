@@ -2,6 +2,8 @@
 
 #include "list.hpp"
 
+#include <etcdcoll/impl/condition.hpp>
+
 #include <utility>
 
 namespace etcdcoll::sim {
@@ -32,9 +34,9 @@ bool only_lossy(const fault_rates& rates) {
     return !rates.partitions && !rates.members_pause && !rates.members_die && !rates.leader_changes && !rates.ranks_stall && !rates.ranks_die;
 }
 
-group_options simulated_group(int rank, int size) {
+group_options simulated_group(const world& of, int rank) {
     group_options options;
-    options.name("train").rank(rank).size(size).ttl(10s).timeout(60s).join_timeout(60s);
+    options.name("train").rank(rank).size(static_cast<int>(of.size())).ttl(of.ttl()).timeout(60s).join_timeout(60s);
     return options;
 }
 
@@ -73,11 +75,20 @@ asio::awaitable<std::optional<error>> call_collective(world& of, rank_process& s
     const auto rank = in->rank();
     collective_options options;
     options.timeout = timeout;
+    const auto pace = of.pace();
+    if (pace != duration::zero()) {
+        const auto until = of.now() + duration(static_cast<duration::rep>(self.system()->random() % static_cast<std::uint64_t>(pace.count())));
+        co_await detail::sleep_until(self.executor(), self.system(), until);
+    }
     checker->called(epoch, number, rank);
+    const auto began = of.now();
     auto operation = gathers ? gather(of, in, number, options) : in->barrier(options);
     auto what = (gathers ? "allgather " : "barrier ") + std::to_string(number) + " of epoch " + std::to_string(epoch);
     auto failed = co_await of.expect(self, std::move(what), of.now() + timeout, documented, std::move(operation));
     if (!failed) checker->left(epoch, number, rank);
+    // Where there was time enough for a new leader.
+    const bool for_nobody = failed && of.now() - began >= 9s && std::string_view(failed->what()).find("all ranks have arrived") != std::string_view::npos;
+    if (for_nobody) of.complain(self.name() + " waited for nobody: " + failed->what());
     co_return failed;
 }
 
@@ -85,10 +96,48 @@ namespace {
 
 constexpr std::uint64_t rounds = 20;
 
-asio::awaitable<void> rank_life(world& of, rank_process& self, std::shared_ptr<group_checker> checker, int rank, bool gathers, bool must_work) {
+// I4, where nothing goes wrong: what a collective costs does not grow with the ranks. Counted from the moment in which the first rank is through the first, when all have joined.
+class cost_checker {
+public:
+    cost_checker(world& of, bool gathers) : world_(of), publications_(gathers && of.size() > 1 ? 1 : 0) {}
+
+    void through(std::uint64_t number) {
+        if (number == 1 && began_ == 0) {
+            began_ = world_.etcd().calls();
+            since_ = world_.now();
+        }
+        if (number == rounds) {
+            ended_ = world_.etcd().calls();
+            until_ = world_.now();
+        }
+    }
+    void compare() const {
+        const auto ranks = world_.size();
+        const auto renewals = 1 + static_cast<std::uint64_t>((until_ - since_) * 3 / world_.ttl());
+        const auto notices = static_cast<std::uint64_t>((until_ - since_) / 10s); // the log lines of those who wait
+        const auto most = (rounds - 1) * (ranks + publications_) + ranks * (3 + renewals + notices); // and those who leave already
+        const auto calls = ended_ - began_;
+        if (calls > most) world_.complain("I4: " + std::to_string(calls) + " requests of " + std::to_string(ranks) + " ranks, " + std::to_string(most) + " at most");
+    }
+    // One event a collective, and one for each rank that comes, says that it leaves, and goes.
+    void events(const rank_process& of, std::uint64_t seen) const {
+        const auto most = rounds + 3 * world_.size();
+        if (seen > most) world_.complain("I4: " + of.name() + " was sent " + std::to_string(seen) + " events, " + std::to_string(most) + " at most");
+    }
+
+private:
+    world& world_;
+    std::uint64_t publications_;
+    std::uint64_t began_ = 0;
+    std::uint64_t ended_ = 0;
+    time_point since_;
+    time_point until_;
+};
+
+asio::awaitable<void> rank_life(world& of, rank_process& self, std::shared_ptr<group_checker> checker, std::shared_ptr<cost_checker> cost, int rank, bool gathers, bool must_work) {
     const auto etcd = self.make_client();
     group joined;
-    const auto options = simulated_group(rank, static_cast<int>(of.size()));
+    const auto options = simulated_group(of, rank);
     auto joining = join_group(etcd, options, &joined);
     const auto refused = co_await of.expect(self, "join", of.now() + 60s, joining_troubles(), std::move(joining));
     if (refused) {
@@ -97,10 +146,12 @@ asio::awaitable<void> rank_life(world& of, rank_process& self, std::shared_ptr<g
     }
     for (std::uint64_t number = 1; number <= rounds; ++number) {
         const auto failed = co_await call_collective(of, self, checker, &joined, number, gathers, 60s);
+        cost->through(number);
         if (!failed) continue;
         if (must_work) of.complain(self.name() + " failed: " + failed->what());
         break;
     }
+    if (of.net().rates() == fault_rates()) cost->events(self, etcd.metrics().watch_events);
     const auto deadline = of.now() + 16s;
     const auto unclear = co_await of.expect(self, "leave", deadline, leaving_troubles(), joined.leave());
     if (unclear && must_work) of.complain(self.name() + " could not leave: " + unclear->what());
@@ -108,11 +159,13 @@ asio::awaitable<void> rank_life(world& of, rank_process& self, std::shared_ptr<g
 
 void begin(world& of, bool gathers) {
     const auto checker = group_checker::follow(of, "train", static_cast<int>(of.size()));
+    const auto cost = std::make_shared<cost_checker>(of, gathers);
+    if (of.net().rates() == fault_rates()) of.on_end.push_back([cost] { cost->compare(); });
     const bool must_work = only_lossy(of.net().rates());
     for (std::size_t i = 0; i < of.size(); ++i) {
         auto& self = of.rank(i);
-        of.spawn(self, [&of, &self, checker, rank = static_cast<int>(i), gathers, must_work] {
-            return rank_life(of, self, checker, rank, gathers, must_work);
+        of.spawn(self, [&of, &self, checker, cost, rank = static_cast<int>(i), gathers, must_work] {
+            return rank_life(of, self, checker, cost, rank, gathers, must_work);
         });
     }
 }

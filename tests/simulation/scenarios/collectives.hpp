@@ -17,7 +17,7 @@ const std::vector<errc>& holding_troubles();
 /// Nothing went wrong but what the client has to overcome by itself: everything has to succeed.
 bool only_lossy(const fault_rates& rates);
 
-group_options simulated_group(int rank, int size);
+group_options simulated_group(const world& of, int rank);
 
 asio::awaitable<void> join_group(client through, group_options options, group* into);
 

@@ -12,6 +12,7 @@ scenario epochs_scenario();
 scenario mutex_scenario();
 scenario election_scenario();
 scenario batch_scenario();
+scenario keys_scenario();
 scenario watch_scenario();
 scenario session_scenario();
 

@@ -38,14 +38,24 @@ ETCDCOLL_DECL etcd::txn_request group_state::blocks_request(const arrival& mine)
     return etcd::when().then(etcd::get(etcd::prefix(keys_.blocks(mine.sequence))), etcd::get(etcd::prefix(keys_.arrivals())));
 }
 
-ETCDCOLL_DECL void group_state::read_blocks(const std::vector<etcd::key_value>& blocks, const std::vector<etcd::key_value>& arrivals,
-                                            const arrival& mine) {
+// A rank that was counted may be gone since, and its block with it: then there is nothing to publish, and the watch says why.
+ETCDCOLL_DECL group_state::step group_state::read_blocks(const std::vector<etcd::key_value>& blocks, const std::vector<etcd::key_value>& arrivals,
+                                                         const arrival& mine) {
+    int there = 0;
     gathered_ = gathered();
     gathered_.lengths.resize(static_cast<std::size_t>(size_));
     gathered_.blocks.resize(static_cast<std::size_t>(size_));
     for (const auto& kv : arrivals) {
         const auto rank = key_layout::rank_behind(keys_.arrivals(), kv.key);
-        if (rank && *rank < size_) gathered_.lengths[static_cast<std::size_t>(*rank)] = decode_arrival(kv.key, kv.value).length;
+        if (!rank || *rank >= size_) continue;
+        const auto record = decode_arrival(kv.key, kv.value);
+        if (record.sequence != mine.sequence) continue;
+        gathered_.lengths[static_cast<std::size_t>(*rank)] = record.length;
+        ++there;
+    }
+    if (there != size_) {
+        gathered_ = gathered();
+        return step::wait;
     }
     const auto longest = *std::max_element(gathered_.lengths.begin(), gathered_.lengths.end());
     const auto prefix = keys_.blocks(mine.sequence);
@@ -54,6 +64,7 @@ ETCDCOLL_DECL void group_state::read_blocks(const std::vector<etcd::key_value>& 
         if (rank && *rank < size_) gathered_.blocks[static_cast<std::size_t>(*rank)] = kv.value;
     }
     if (longest > share()) gathered_.blocks.clear();
+    return step::publish;
 }
 
 ETCDCOLL_DECL etcd::txn_request group_state::publish_request(const arrival& mine) {
@@ -64,6 +75,7 @@ ETCDCOLL_DECL etcd::txn_request group_state::publish_request(const arrival& mine
     etcd::txn_request request;
     request.compares = own_guards();
     request.compares.push_back(etcd::mod_revision(keys_.release()) == release_changed());
+    request.compares.push_back(etcd::mod_revision(keys_.count()) == arrival_changed_); // an end deletes it, and may be gone itself
     request.success.emplace_back(etcd::put(keys_.release(), std::move(value), session_->lease()));
     request.failure.emplace_back(etcd::get(keys_.release()));
     return request;

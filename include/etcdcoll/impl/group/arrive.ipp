@@ -76,10 +76,8 @@ ETCDCOLL_DECL group_state::step group_state::read_arrival(const arrival& mine, c
     if (!reply.succeeded) return step::look;
     arrival_changed_ = reply.header.revision;
     const auto& last = std::get<etcd::txn_response>(reply.responses.back());
-    if (last.succeeded && mine.block) {
-        read_blocks(std::get<etcd::range_response>(last.responses.at(1)).kvs, std::get<etcd::range_response>(last.responses.at(2)).kvs, mine);
-        return step::publish;
-    }
+    if (last.succeeded && mine.block)
+        return read_blocks(std::get<etcd::range_response>(last.responses.at(1)).kvs, std::get<etcd::range_response>(last.responses.at(2)).kvs, mine);
     if (last.succeeded) {
         view_.note_release(release_record{mine.sequence, false, {}, {}}, reply.header.revision);
         return step::wait;
@@ -92,8 +90,7 @@ ETCDCOLL_DECL group_state::step group_state::read_look(const arrival& mine, cons
     const auto* member = key_read(reply, 1);
     const auto* end = key_read(reply, 2);
     const auto* count = key_read(reply, 3);
-    if (end != nullptr) view_.note_end(decode_end(end->key, end->value), end->mod_revision);
-    // No member any more: the watch says whether it was the lease or a new epoch.
+    // The watch brings the end, behind what was released before it. No member any more: it says whether it was the lease or a new epoch.
     if (end != nullptr || member == nullptr || member->create_revision != member_created_ || arrived == nullptr) return step::wait;
 
     arrival_changed_ = arrived->mod_revision;
@@ -101,7 +98,10 @@ ETCDCOLL_DECL group_state::step group_state::read_look(const arrival& mine, cons
     // The arrival at the collective before, whose reply never came: now it is known what to compare.
     if (sequence + 1 == mine.sequence) return step::arrive;
     if (sequence != mine.sequence) throw error(errc::corrupt, title(mine) + ": key \"" + arrived->key + "\" was changed by another process");
-    // An earlier attempt did it, and its reply was lost.
+    // An earlier attempt did it, and its reply was lost. Where it was not counted, since another operation of this number is under way, nobody else would
+    // say so. (A count of the next number is of ranks that were released already.)
+    const auto number = std::to_string(mine.sequence) + ' ';
+    if (count != nullptr && count->value.starts_with(number) && count->value != number + mine.op) return step::mismatch;
     const auto full = static_cast<std::int64_t>(mine.sequence) * size_;
     const bool last = mine.block && count != nullptr && count->version == full && count->mod_revision == arrived->mod_revision;
     return last ? step::read_blocks : step::wait;
@@ -170,8 +170,8 @@ ETCDCOLL_DECL group_state::step group_state::read_reply(const arrival& mine, ste
         case step::look: return read_look(mine, reply);
         case step::publish: read_publication(mine, reply); break;
         case step::read_blocks:
-            read_blocks(std::get<etcd::range_response>(reply.responses.at(0)).kvs, std::get<etcd::range_response>(reply.responses.at(1)).kvs, mine);
-            return step::publish;
+            return read_blocks(std::get<etcd::range_response>(reply.responses.at(0)).kvs, std::get<etcd::range_response>(reply.responses.at(1)).kvs,
+                               mine);
         case step::wait:
         case step::mismatch: break; // nothing is sent for these
         }

@@ -177,7 +177,13 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_late(const arrival& mine, 
     } catch (const error& failure) {
         if (failure.reason() == errc::cancelled) throw;
     }
-    if (decided) co_return; // by this rank or another, or it was released: the view says which
+    // By this rank or another, or it was released: the watch says which was first.
+    const auto enough = core().now() + late_limit;
+    while (decided && !failure_ && !view_.broken() && !view_.is_released(mine.sequence) && core().now() < enough) {
+        const bool woken = co_await changed_.wait_until(enough);
+        static_cast<void>(woken);
+    }
+    if (failure_ || view_.broken() || view_.is_released(mine.sequence)) co_return;
     auto sentence = title(mine) + ": " + text;
     const error why(errc::timed_out, std::move(sentence), std::move(context));
     fail_with(why);
@@ -216,28 +222,22 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::put_end_alone([[maybe_unused]] 
 
 ETCDCOLL_DECL etcd::revision group_state::release_changed() const { return view_.release() ? view_.release()->at : etcd::revision{}; }
 
-// True when the epoch is over, or, where `unless_changed` is given, the release has changed since then; the view knows which. False when this
-// rank is no member any more.
+// True when the epoch is over, or, where `unless_changed` is given, the release has changed since then; an end is known from the watch, behind what
+// was released before it. False when this rank is no member any more. The end goes with its writer's lease: without the count, which cannot get as
+// far again without that rank, nothing is released after it even then.
 ETCDCOLL_DECL asio::awaitable<bool> group_state::put_end(end_record record, std::optional<etcd::revision> unless_changed, call_options options) {
     etcd::txn_request request;
     request.compares = own_guards();
     if (unless_changed) request.compares.push_back(etcd::mod_revision(keys_.release()) == *unless_changed);
     request.success.emplace_back(etcd::put(keys_.end(), encode(record), session_->lease()));
+    request.success.emplace_back(etcd::erase(keys_.count()));
     for (const auto& key : {keys_.end(), keys_.release(), keys_.member(rank_)}) request.failure.emplace_back(etcd::get(key));
     const auto reply = co_await client_.txn(std::move(request), options);
-    if (reply.succeeded) {
-        view_.note_end(std::move(record), reply.header.revision);
-        changed_.notify_all();
-        co_return true;
-    }
+    if (reply.succeeded) co_return true;
     const auto* end = key_read(reply, 0);
     const auto* release = key_read(reply, 1);
     const auto* member = key_read(reply, 2);
-    bool decided = false;
-    if (end != nullptr) {
-        view_.note_end(decode_end(end->key, end->value), end->mod_revision);
-        decided = true;
-    }
+    bool decided = end != nullptr;
     if (unless_changed && release != nullptr && release->mod_revision != *unless_changed) {
         view_.note_release(decode_release(release->key, release->value), release->mod_revision);
         decided = true;

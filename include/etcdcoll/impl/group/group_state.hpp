@@ -110,7 +110,7 @@ private:
     std::size_t share() const noexcept; // of a release that one rank's block may take
     etcd::txn_request blocks_request(const arrival& mine) const;
     etcd::txn_request publish_request(const arrival& mine);
-    void read_blocks(const std::vector<etcd::key_value>& blocks, const std::vector<etcd::key_value>& arrivals, const arrival& mine);
+    step read_blocks(const std::vector<etcd::key_value>& blocks, const std::vector<etcd::key_value>& arrivals, const arrival& mine);
     void read_publication(const arrival& mine, const etcd::txn_response& reply);
     asio::awaitable<std::vector<bytes>> read_release(const arrival& mine);
     asio::awaitable<std::vector<bytes>> read_listed(const arrival& mine, release_record release, etcd::revision at);

@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -239,6 +240,8 @@ ETCDCOLL_DECL asio::awaitable<bool> group_state::begin_epoch(std::optional<etcd:
     const auto* root = reply.succeeded ? nullptr : key_read(reply, 0);
     if (!reply.succeeded && (root == nullptr || root->value != value)) co_return false;
     const auto& watched = std::get<etcd::range_response>(reply.responses.at(reply.succeeded ? 3 : 1)).kvs;
+    const auto own = std::find_if(watched.begin(), watched.end(), [&](const etcd::key_value& kv) { return kv.key == keys.member(rank); });
+    if (own == watched.end()) co_return false; // begun by an earlier attempt, and broken since
     adopt(keys, rank, number, watched, reply.header.revision);
     co_return true;
 }

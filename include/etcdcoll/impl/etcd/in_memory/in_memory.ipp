@@ -226,13 +226,13 @@ ETCDCOLL_DECL void in_memory::world::admit(std::shared_ptr<model::pending_call> 
         return;
     }
     ++requests_;
-    const bool lost = to_lose_ > 0 && call->writes() && call->path().find("/kv/") != std::string_view::npos;
+    const bool lost = to_lose_ > 0 && serving_ != nullptr && call->writes() && call->path().find("/kv/") != std::string_view::npos;
     if (lost) {
         --to_lose_;
-        if (serving_ != nullptr) serving_->broken = true; // so that nobody hears of it
+        serving_->broken = true; // so that nobody hears of it
     }
     call->execute();
-    if (lost && serving_ != nullptr) serving_->tell();
+    if (lost) serving_->tell();
 }
 
 // What has changed is told to every watch.
@@ -302,7 +302,8 @@ ETCDCOLL_DECL client in_memory::make_client(asio::any_io_executor executor, clie
 
 ETCDCOLL_DECL std::shared_ptr<environment> in_memory::system() const { return world_; }
 
-ETCDCOLL_DECL void in_memory::run(std::function<asio::awaitable<void>(client)> program) {
+ETCDCOLL_DECL void in_memory::run(std::function<asio::awaitable<void>(client)> program, duration limit) {
+    const auto end = now() + std::min(limit, etcdcoll::detail::longest_timeout);
     bool ended = false;
     std::exception_ptr failed;
     {
@@ -314,13 +315,13 @@ ETCDCOLL_DECL void in_memory::run(std::function<asio::awaitable<void>(client)> p
         });
         for (;;) {
             io.poll();
-            if (ended || !world_->jump(time_point::max())) break;
+            if (ended || !world_->jump(end)) break;
         }
         io.restart();
         io.poll(); // what ends with the program
     }
     if (failed) std::rethrow_exception(failed);
-    if (!ended) throw error(errc::timed_out, "the program waits for what cannot come: nothing is due any more");
+    if (!ended) throw error(errc::timed_out, "the program still waits after " + etcdcoll::detail::seconds_text(limit) + " of simulated time, or for what cannot come");
 }
 
 ETCDCOLL_DECL void in_memory::run(asio::io_context& io, duration limit) {
