@@ -191,6 +191,7 @@ void cluster::push(member& to) {
 }
 
 void cluster::catch_up() {
+    if (!history_waits_) return;
     for (const auto& each : members_) push(*each);
     kernel_.after(history_reading, [this] { catch_up(); });
 }
@@ -267,6 +268,11 @@ void cluster::rejoin(member& one) {
 
 void cluster::depose() {
     if (leader_ != nullptr) lose_leader();
+}
+
+void cluster::lag(duration most) {
+    history_waits_ = false;
+    for (const auto& each : members_) each->lag_ = most;
 }
 
 void cluster::heal() {

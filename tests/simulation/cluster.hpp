@@ -59,6 +59,8 @@ public:
     void depose();
     /// Everything works from now on.
     void heal();
+    /// Watches are told of changes so late, at most.
+    void lag(duration most);
 
     /// Called with all events of each revision, in order.
     std::function<void(const std::vector<etcd::event>&)> on_revision;

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 const std::vector<scenario>& scenarios() {
     static const std::vector<scenario> all = {
-        barrier_scenario(), allgather_scenario(), join_leave_scenario(), epochs_scenario(), mutex_scenario(),
+        barrier_scenario(), allgather_scenario(), gather_loss_scenario(), join_leave_scenario(), epochs_scenario(), mutex_scenario(),
         election_scenario(), batch_scenario(), keys_scenario(), watch_scenario(), session_scenario(),
     };
     return all;

@@ -7,6 +7,7 @@ namespace etcdcoll::sim {
 
 scenario barrier_scenario();
 scenario allgather_scenario();
+scenario gather_loss_scenario();
 scenario join_leave_scenario();
 scenario epochs_scenario();
 scenario mutex_scenario();
