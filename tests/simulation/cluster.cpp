@@ -31,6 +31,12 @@ etcd::response_header member::header() const noexcept {
 
 std::vector<std::string> member::client_urls() const { return {"http://m0:2379", "http://m1:2379", "http://m2:2379"}; }
 
+std::uint64_t member::leader() const noexcept {
+    return cluster_.reaches_leader(*this) ? 0xa0 + cluster_.leader_->number_ : 0;
+}
+
+std::uint64_t member::member_at(std::size_t nth) const { return 0xa0 + nth; }
+
 bool member::history_waits() const noexcept { return cluster_.history_waits_; }
 
 void member::admit(std::shared_ptr<etcd::model::pending_call> call) { cluster_.admit(*this, std::move(call)); }
@@ -157,11 +163,7 @@ void cluster::rescue() {
         if (!each->survives) continue;
         kernel_.after(kernel_.chance.between(0ms, 1500ms), [this, each] {
             if (each->ended || leader_ == nullptr) return;
-            if (each->at->paused) {
-                when_awake(*each->at, [this, each] { commit(each); });
-            } else {
-                commit(each);
-            }
+            if (reaches_leader(*each->at)) commit(each); // else its member says after its time that nobody knows
         });
     }
 }

@@ -19,6 +19,8 @@ public:
     etcd::response_header header() const noexcept override;
     std::string version() const override { return "3.5.21"; }
     std::vector<std::string> client_urls() const override;
+    std::uint64_t leader() const noexcept override;
+    std::uint64_t member_at(std::size_t nth) const override;
     bool history_waits() const noexcept override;
     void admit(std::shared_ptr<etcd::model::pending_call> call) override;
 

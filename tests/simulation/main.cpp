@@ -49,7 +49,9 @@ std::uint64_t number_of(const std::string& text) {
 seed_range range_of(const std::string& text) {
     const auto dots = text.find("..");
     if (dots == std::string::npos) return {number_of(text), number_of(text)};
-    return {number_of(text.substr(0, dots)), number_of(text.substr(dots + 2))};
+    const seed_range seeds{number_of(text.substr(0, dots)), number_of(text.substr(dots + 2))};
+    if (seeds.last < seeds.first) throw CLI::ValidationError("--seeds", text + " has no seed in it");
+    return seeds;
 }
 
 // One run of one scenario.
@@ -69,6 +71,7 @@ public:
         for (unsigned i = 0; i < with_.jobs; ++i) workers.emplace_back([this] { work(); });
         for (auto& each : workers) each.join();
         report();
+        if (with_.expect_failure && first_ && !without_mutant()) return true; // it is no work of the mutant's
         return failures_ == 0;
     }
 
@@ -94,7 +97,13 @@ private:
             run.seed = mine.seed;
             run.faults = !with_.no_faults;
             run.processes = with_.processes;
-            const auto result = sim::run_scenario(*mine.what, run);
+            sim::run_result result;
+            try {
+                result = sim::run_scenario(*mine.what, run);
+            } catch (const std::exception& failure) {
+                fail(mine, {std::string("a handler threw: ") + failure.what()});
+                continue;
+            }
             for (int i = 1; i < with_.repeat; ++i) {
                 const auto again = sim::run_scenario(*mine.what, run);
                 if (again.hash == result.hash) continue;
@@ -118,10 +127,28 @@ private:
         ++failures_;
         std::printf("FAILED %s, seed %llu\n", which.what->name, static_cast<unsigned long long>(which.seed));
         for (const auto& each : complaints) std::printf("  %s\n", each.c_str());
-        std::printf("  see: etcdcoll-sim --scenario %s --seeds %llu..%llu --trace%s\n", which.what->name, static_cast<unsigned long long>(which.seed),
-                    static_cast<unsigned long long>(which.seed), with_.mutant == "none" ? "" : (" --mutant " + with_.mutant).c_str());
+        std::string more = with_.mutant == "none" ? "" : " --mutant " + with_.mutant;
+        if (with_.processes != 0) more += " --processes " + std::to_string(with_.processes);
+        if (with_.no_faults) more += " --no-faults";
+        std::printf("  see: etcdcoll-sim --scenario %s --seeds %llu --trace%s\n", which.what->name, static_cast<unsigned long long>(which.seed), more.c_str());
         std::fflush(stdout);
         if (!first_) first_ = which;
+    }
+
+    // Whether the run that failed keeps its promises where no fault is built in.
+    bool without_mutant() const {
+#if defined(ETCDCOLL_MUTANTS)
+        mutants::active = mutants::none;
+        sim::run_settings run;
+        run.seed = first_->seed;
+        run.faults = !with_.no_faults;
+        run.processes = with_.processes;
+        const bool good = sim::run_scenario(*first_->what, run).complaints.empty();
+        if (!good) std::printf("the same run fails without the mutant\n");
+        return good;
+#else
+        return true;
+#endif
     }
 
     void report() {

@@ -266,8 +266,11 @@ std::string link::standing() const {
 
 bool link::over() const noexcept { return client_closed && (gone_ || (!server_ && !stuck_)); }
 
-network::~network() {
+network::~network() { drop_all(); }
+
+void network::drop_all() noexcept {
     for (const auto& each : links_) each->leave_server();
+    links_.clear();
 }
 
 member* network::find(const std::string& host) const {

@@ -102,6 +102,7 @@ public:
     std::size_t open_links() const noexcept;
     const std::vector<std::shared_ptr<link>>& links() const noexcept { return links_; }
     void forget_closed();
+    void drop_all() noexcept;
 
 private:
     friend class link;

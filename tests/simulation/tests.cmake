@@ -20,6 +20,7 @@ else()
 endif()
 
 # <scenario> <seed> <what it found>
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS mutants.def regressions.txt)
 file(STRINGS regressions.txt regressions REGEX "^[^#]")
 foreach(line IN LISTS regressions)
     string(REGEX MATCH "^([a-z_]+) ([0-9]+) (.+)$" found "${line}")

@@ -92,7 +92,12 @@ world::world(world_options options)
     kernel_.trace.line(now(), "sim", [this] { return "seed " + std::to_string(options_.seed) + ", faults: " + describe(options_.rates); });
 }
 
-world::~world() = default;
+// Connections hold strands of the processes, so these go last.
+world::~world() {
+    for (const auto& each : ranks_) each->kill();
+    network_.drop_all();
+    kernel_.clock->clear();
+}
 
 void world::complain(std::string what) {
     kernel_.trace.line(now(), "CHECK", [&] { return what; });

@@ -101,9 +101,9 @@ private:
     sim::kernel kernel_;
     sim::network network_;
     sim::cluster cluster_;
+    std::set<lasting*> lasting_; // operations under way; outlives their frames
     std::vector<std::unique_ptr<rank_process>> ranks_;
     std::vector<std::string> complaints_;
-    std::set<lasting*> lasting_; // operations under way
     std::vector<std::string> ignored_;
     duration pace_{};
     std::chrono::seconds ttl_{10};

@@ -21,6 +21,9 @@ group_options simulated_group(const world& of, int rank);
 
 asio::awaitable<void> join_group(client through, group_options options, group* into);
 
+/// Works for a while, as long as the run's pace says: so that faults come in between.
+asio::awaitable<void> take_time(world& of, rank_process& self);
+
 /// One collective, called the `number`th time: checked by group_checker.
 asio::awaitable<std::optional<error>> call_collective(world& of, rank_process& self, std::shared_ptr<group_checker> checker, group* in, std::uint64_t number,
                                                       bool gathers, duration timeout);

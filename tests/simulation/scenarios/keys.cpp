@@ -3,6 +3,7 @@
 #include "list.hpp"
 
 #include <map>
+#include <set>
 #include <utility>
 
 namespace etcdcoll::sim {
@@ -33,9 +34,23 @@ public:
         return behind == all->second.begin() ? std::nullopt : std::prev(behind)->second;
     }
 
+    /// It was told that this was not written.
+    void never(std::string value) { never_.insert(std::move(value)); }
+    void compare(world& of) const {
+        for (const auto& [key, all] : states_) {
+            for (const auto& [revision, value] : all) {
+                if (value && never_.contains(*value)) of.complain(*value + " is written at revision " + std::to_string(revision) + ", and was told not to be");
+            }
+        }
+    }
+
 private:
+    std::set<std::string> never_;
     std::map<std::string, std::map<std::int64_t, std::optional<std::string>>> states_;
 };
+
+const std::vector<errc> reading_troubles = {errc::timed_out, errc::connection_failed, errc::unavailable};
+const std::vector<errc> writing_troubles = {errc::timed_out, errc::connection_failed, errc::unavailable, errc::outcome_unknown};
 
 struct answer {
     std::int64_t revision = 0;
@@ -88,14 +103,19 @@ public:
             const auto what = self_.system()->random() % 6;
             answer told;
             const auto before = revision();
+            const auto last = last_[key];
             auto operation = what < 2 ? get(etcd_, key, &told) : what == 2 ? put(etcd_, key, value, &told) : what == 3 ? erase(etcd_, key, &told) : swap(etcd_, key, last_[key], value, &told);
             constexpr const char* names[] = {"get", "get", "put", "erase", "swap", "swap"};
             auto name = std::string(names[what]) + " " + key;
-            const auto failed = co_await world_.expect(self_, name, world_.now() + 8s, troubles(), std::move(operation));
+            const auto& documented = what < 2 ? reading_troubles : writing_troubles;
+            const auto failed = co_await world_.expect(self_, name, world_.now() + 8s, documented, std::move(operation));
+            if (failed && failed->reason() != errc::outcome_unknown && what >= 2) states_->never(value);
             if (failed) continue;
             check(name, before, told);
-            if (what < 2 || what > 3) check_value(name, key, value, told);
-            last_[key] = told.wrote ? value : told.value.value_or("");
+            check_value(name, key, what == 3 ? std::nullopt : std::optional(value), told);
+            if (what > 3 && !told.succeeded && told.value == last && told.value != value) world_.complain(self_.name() + ": " + name + " failed, and what it compares was there");
+            last_[key] = told.wrote && what != 3 ? value : told.value.value_or("");
+            co_await take_time(world_, self_);
         }
     }
 
@@ -110,9 +130,10 @@ private:
                         std::to_string(revision()));
     }
 
-    void check_value(const std::string& name, const std::string& key, const std::string& written, const answer& told) {
+    // `written`: what is there after it has taken effect; nothing for an erase.
+    void check_value(const std::string& name, const std::string& key, const std::optional<std::string>& written, const answer& told) {
         const auto truth = states_->at(key, told.revision);
-        const auto said = told.wrote ? std::optional(written) : told.value;
+        const auto said = told.wrote ? written : told.value;
         if (said == truth) return;
         world_.complain(self_.name() + ": " + name + " says " + said.value_or("nothing") + " at revision " + std::to_string(told.revision) + ", which has " + truth.value_or("nothing"));
     }
@@ -137,6 +158,7 @@ scenario keys_scenario() {
     return {"keys", "reads, writes and compare-and-swap of several clients on three keys", few, [](world& of) {
                 const auto states = key_states::follow(of);
                 of.ignore_keys("x/");
+                of.on_end.push_back([&of, states] { states->compare(of); });
                 for (std::size_t i = 0; i < of.size(); ++i) {
                     auto& self = of.rank(i);
                     of.spawn(self, [&of, &self, states] { return use(of, self, states); });

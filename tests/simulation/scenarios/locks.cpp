@@ -108,6 +108,7 @@ asio::awaitable<void> campaigns(world& of, rank_process& self, int times, bool m
         for (int said = 0; said < 2; ++said) {
             const auto unsaid = co_await of.expect(self, "proclaim", of.now() + 8s, holding_troubles(), led->proclaim(value + "." + std::to_string(said)));
             if (unsaid) break;
+            co_await take_time(of, self);
         }
         const auto kept = co_await of.expect(self, "resign", of.now() + 8s, holding_troubles(), led->resign());
         static_cast<void>(kept);

@@ -55,6 +55,7 @@ asio::awaitable<void> run_batch(etcd::batch* writes, etcd::batch_result* into) {
 asio::awaitable<void> batches(world& of, rank_process& self, std::shared_ptr<write_ledger> ledger) {
     const auto etcd = self.make_client();
     for (int round = 0; round < 4; ++round) {
+        co_await take_time(of, self);
         etcd::batch writes(etcd);
         std::vector<std::string> values;
         const auto size = 1 + self.system()->random() % 300;

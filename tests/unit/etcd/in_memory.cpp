@@ -196,6 +196,15 @@ TEST_CASE("in_memory: locks and batches work on it, the server's own locks do no
         for (int i = 0; i < 300; ++i) writes.put("b/" + std::to_string(i), "x");
         const auto written = co_await writes.run();
         CHECK(written.complete());
+        etcd::lock_service servers(c);
+        std::optional<errc> why;
+        try {
+            const auto taken = co_await servers.lock("l", mine.lease());
+            static_cast<void>(taken);
+        } catch (const error& failure) {
+            why = failure.reason();
+        }
+        CHECK(why == errc::unsupported);
         co_await mine.close();
     });
 }

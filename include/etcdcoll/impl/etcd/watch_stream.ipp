@@ -172,6 +172,11 @@ ETCDCOLL_DECL void watch_hub::on_probe(const std::shared_ptr<stream>& s) {
         renew();
         return;
     }
+    // Nobody can tell whether a complete one still lives, so it does not last: an open one is tried again.
+    if (s->complete && !buffers(s->index) && stream_ == s) {
+        renew();
+        return;
+    }
     if (std::exchange(s->heard, false)) s->unanswered = 0;
     if (s->unanswered >= probe_misses) {
         s->shut();

@@ -171,6 +171,7 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_late(const arrival& mine, 
     }
     const end_record record{end_record::kind::timeout, rank_, {mine.sequence, mine.op, mine.at}, text, context.ranks};
     const call_options options{.timeout = late_limit, .guarded = true};
+    const auto enough = core().now() + late_limit; // for both: the end, and to hear of it
     bool decided = false;
     try {
         decided = co_await put_end(record, release_changed(), options);
@@ -178,7 +179,6 @@ ETCDCOLL_DECL asio::awaitable<void> group_state::fail_late(const arrival& mine, 
         if (failure.reason() == errc::cancelled) throw;
     }
     // By this rank or another, or it was released: the watch says which was first.
-    const auto enough = core().now() + late_limit;
     while (decided && !failure_ && !view_.broken() && !view_.is_released(mine.sequence) && core().now() < enough) {
         const bool woken = co_await changed_.wait_until(enough);
         static_cast<void>(woken);

@@ -15,7 +15,7 @@
 #include <cstring>
 #include <mutex>
 #include <random>
-#include <set>
+#include <map>
 #include <utility>
 
 namespace etcdcoll::etcd {
@@ -40,6 +40,9 @@ public:
         const std::scoped_lock lock(mutex_);
         return engine_();
     }
+
+    std::string host() const override { return "in-memory"; }
+    std::int64_t process_id() const noexcept override { return 1; }
 
     model::store& data() noexcept override { return store_; }
     response_header header() const noexcept override {
@@ -76,6 +79,7 @@ private:
         const std::scoped_lock lock(mutex_);
         function();
     }
+    void serve(link& from, const std::string& bytes);
     void settle();
     void expire(time_point when);
 
@@ -83,9 +87,9 @@ private:
     mutable std::mutex mutex_;
     model::store store_;
     std::mt19937_64 engine_;
-    std::set<link*> links_;
+    std::map<std::uint64_t, link*> links_; // in the order in which they were made, which is the same in every run
+    std::uint64_t last_link_ = 0;
     link* serving_ = nullptr; // whose bytes are being read
-    std::vector<std::shared_ptr<model::pending_call>> held_;
     std::uint64_t term_ = 2;
     std::uint64_t requests_ = 0;
     int to_lose_ = 0;
@@ -98,7 +102,7 @@ private:
 struct in_memory::world::link : std::enable_shared_from_this<link> {
     link(std::shared_ptr<world> to, asio::any_io_executor executor_)
         : owner(std::move(to)), executor(std::move(executor_)), readable(executor, owner) {}
-    ~link() { owner->with_lock([this] { owner->links_.erase(this); }); }
+    ~link() { owner->with_lock([this] { owner->links_.erase(number); }); }
 
     // The rest is done on the client's executor, since the lock may be held by another.
     void tell() {
@@ -124,7 +128,9 @@ struct in_memory::world::link : std::enable_shared_from_this<link> {
     const asio::any_io_executor executor;
     etcdcoll::detail::condition readable;    // on the executor
     std::unique_ptr<model::gateway_connection> server;
-    std::string inbox; // sent by the server, not read yet
+    std::string inbox;   // sent by the server, not read yet
+    std::string waiting; // sent by the client while the server is stuck
+    std::uint64_t number = 0;
     bool broken = false;
     bool told = false;
     bool closed = false; // by the client
@@ -147,7 +153,8 @@ public:
                 failure.clear();
                 link_->server = std::make_unique<model::gateway_connection>(of);
                 link_->server->on_output = [to = link_.get()] { to->collect(); };
-                of.links_.insert(link_.get());
+                link_->number = ++of.last_link_;
+                of.links_.emplace(link_->number, link_.get());
             }
         });
         co_return;
@@ -170,10 +177,8 @@ public:
             } else if (link_->broken || !link_->server) {
                 failure = asio::error::broken_pipe;
             } else {
-                of.serving_ = link_.get();
-                link_->server->receive({static_cast<const char*>(from.data()), from.size()});
-                of.serving_ = nullptr;
-                of.settle();
+                link_->waiting.append(static_cast<const char*>(from.data()), from.size());
+                if (!of.paused_) of.serve(*link_, std::exchange(link_->waiting, {}));
             }
         });
         return failure ? 0 : from.size();
@@ -221,12 +226,10 @@ ETCDCOLL_DECL std::unique_ptr<byte_stream> in_memory::world::make_stream(const a
 }
 
 ETCDCOLL_DECL void in_memory::world::admit(std::shared_ptr<model::pending_call> call) {
-    if (paused_) {
-        held_.push_back(std::move(call));
-        return;
-    }
     ++requests_;
-    const bool lost = to_lose_ > 0 && serving_ != nullptr && call->writes() && call->path().find("/kv/") != std::string_view::npos;
+    const auto path = call->path();
+    const bool losable = path.ends_with("/kv/put") || path.ends_with("/kv/deleterange") || path.ends_with("/kv/txn");
+    const bool lost = to_lose_ > 0 && serving_ != nullptr && call->writes() && losable;
     if (lost) {
         --to_lose_;
         serving_->broken = true; // so that nobody hears of it
@@ -235,11 +238,20 @@ ETCDCOLL_DECL void in_memory::world::admit(std::shared_ptr<model::pending_call> 
     if (lost) serving_->tell();
 }
 
+// The server reads what has arrived.
+ETCDCOLL_DECL void in_memory::world::serve(link& from, const std::string& bytes) {
+    if (bytes.empty() || !from.server || from.broken) return;
+    serving_ = &from;
+    from.server->receive(bytes);
+    serving_ = nullptr;
+    settle();
+}
+
 // What has changed is told to every watch.
 ETCDCOLL_DECL void in_memory::world::settle() {
     while (std::exchange(changed_, false)) {
         const auto now_open = links_;
-        for (auto* each : now_open) {
+        for (const auto& [number, each] : now_open) {
             if (each->server && !each->broken && each->server->watches()) each->server->push();
         }
     }
@@ -272,8 +284,8 @@ ETCDCOLL_DECL void in_memory::world::advance_to(time_point when) {
 ETCDCOLL_DECL void in_memory::world::stop() noexcept {
     with_lock([this] {
         stopped_ = true;
-        held_.clear();
-        for (auto* each : links_) {
+        for (const auto& [number, each] : links_) {
+            each->waiting.clear();
             if (each->server) each->break_off();
         }
     });
@@ -286,8 +298,8 @@ ETCDCOLL_DECL void in_memory::world::go_on() {
             ++term_;
             store_.leader_changed(clock_->now());
         }
-        for (const auto& call : std::exchange(held_, {})) admit(call);
-        settle();
+        const auto all = links_;
+        for (const auto& [number, each] : all) serve(*each, std::exchange(each->waiting, {}));
     });
     expire(clock_->now());
 }
@@ -303,7 +315,7 @@ ETCDCOLL_DECL client in_memory::make_client(asio::any_io_executor executor, clie
 ETCDCOLL_DECL std::shared_ptr<environment> in_memory::system() const { return world_; }
 
 ETCDCOLL_DECL void in_memory::run(std::function<asio::awaitable<void>(client)> program, duration limit) {
-    const auto end = now() + std::min(limit, etcdcoll::detail::longest_timeout);
+    const auto end = limit == duration::zero() ? time_point::max() : now() + std::min(limit, etcdcoll::detail::longest_timeout);
     bool ended = false;
     std::exception_ptr failed;
     {

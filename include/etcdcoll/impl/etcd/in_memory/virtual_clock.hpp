@@ -16,8 +16,13 @@ public:
     time_point now() const noexcept;
     /// The first moment at which something is due.
     std::optional<time_point> next() const;
+    /// How many things are still to come.
+    std::size_t size() const;
     /// Makes it `when`, unless it is later already, and runs what is due by then, the earliest first, ties in the order in which they were set.
     void advance_to(time_point when);
+
+    /// Nothing is due any more.
+    void clear() noexcept;
 
     using number = std::uint64_t;
     /// Runs `function` in advance_to() when the time has come. Never 0.

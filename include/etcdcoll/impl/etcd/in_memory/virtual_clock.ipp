@@ -59,6 +59,11 @@ ETCDCOLL_DECL std::optional<time_point> virtual_clock::next() const {
     return due_.begin()->first.first;
 }
 
+ETCDCOLL_DECL std::size_t virtual_clock::size() const {
+    const std::scoped_lock lock(mutex_);
+    return due_.size();
+}
+
 ETCDCOLL_DECL void virtual_clock::advance_to(time_point when) {
     for (;;) {
         std::function<void()> function;
@@ -74,6 +79,13 @@ ETCDCOLL_DECL void virtual_clock::advance_to(time_point when) {
         }
         function();
     }
+}
+
+// What is destroyed may come back here.
+ETCDCOLL_DECL void virtual_clock::clear() noexcept {
+    std::map<std::pair<time_point, number>, std::function<void()>> gone;
+    const std::scoped_lock lock(mutex_);
+    gone.swap(due_);
 }
 
 ETCDCOLL_DECL virtual_clock::number virtual_clock::at(time_point when, std::function<void()> function) {
