@@ -12,7 +12,11 @@ asio::awaitable<std::shared_ptr<client_subject>> server_stage::etcd(bool fresh) 
         command::local_etcd_options options;
         options.arguments = {"--max-request-bytes=" + std::to_string(request_bytes), "--max-txn-ops=" + std::to_string(txn_operations)};
         server_.emplace(options);
-        client c(executor_, client_options().endpoints(server_->endpoint()).log(logger(log_level::off, nullptr)));
+        // Each call is one attempt, however busy the machine: a repetition could be answered otherwise.
+        client_options patient;
+        patient.endpoints(server_->endpoint()).timeout(std::chrono::minutes(1)).attempt_timeout(std::chrono::minutes(1));
+        patient.log(logger(log_level::off, nullptr));
+        client c(executor_, patient);
         const auto reply = co_await c.range("any");
         // etcd's numbers of requests begin with the last 16 bits of the member's.
         of_.request_number = (static_cast<std::size_t>(std::bit_width(reply.header.member_id & 0xffff)) + 48 + 6) / 7;
