@@ -89,6 +89,7 @@ private:
     std::mt19937_64 engine_;
     std::map<std::uint64_t, link*> links_; // in the order in which they were made, which is the same in every run
     std::uint64_t last_link_ = 0;
+    std::vector<std::shared_ptr<link>> left_; // by their clients, with something that the stuck server has not read
     link* serving_ = nullptr; // whose bytes are being read
     std::uint64_t term_ = 2;
     std::uint64_t requests_ = 0;
@@ -194,7 +195,12 @@ public:
     void close() noexcept override {
         link_->owner->with_lock([this] {
             link_->closed = true;
-            link_->server.reset();
+            auto& of = *link_->owner;
+            if (of.paused_ && !link_->waiting.empty()) {
+                of.left_.push_back(link_); // it is read all the same
+            } else {
+                link_->server.reset();
+            }
             link_->tell();
         });
     }
@@ -282,17 +288,21 @@ ETCDCOLL_DECL void in_memory::world::advance_to(time_point when) {
 }
 
 ETCDCOLL_DECL void in_memory::world::stop() noexcept {
-    with_lock([this] {
+    std::vector<std::shared_ptr<link>> gone; // their destruction takes the lock
+    with_lock([this, &gone] {
         stopped_ = true;
         for (const auto& [number, each] : links_) {
             each->waiting.clear();
+            if (each->closed) each->server.reset();
             if (each->server) each->break_off();
         }
+        gone = std::exchange(left_, {});
     });
 }
 
 ETCDCOLL_DECL void in_memory::world::go_on() {
-    with_lock([this] {
+    std::vector<std::shared_ptr<link>> gone; // their destruction takes the lock
+    with_lock([this, &gone] {
         paused_ = false;
         if (std::exchange(stopped_, false)) {
             ++term_;
@@ -300,6 +310,8 @@ ETCDCOLL_DECL void in_memory::world::go_on() {
         }
         const auto all = links_;
         for (const auto& [number, each] : all) serve(*each, std::exchange(each->waiting, {}));
+        for (const auto& each : left_) each->server.reset();
+        gone = std::exchange(left_, {});
     });
     expire(clock_->now());
 }
