@@ -186,9 +186,9 @@ void cluster::follow_changes() {
 // A member that is cut off from the others hears of nothing.
 void cluster::push(member& to) {
     if (!works(to)) return;
-    const auto all = network_.links();
-    for (const auto& each : all) {
-        if (each->server_of == &to) each->push();
+    const auto& all = network_.links(); // nothing is added to it here
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (all[i]->server_of == &to) all[i]->push();
     }
 }
 

@@ -201,8 +201,22 @@ ETCDCOLL_DECL void group_state::give_up(const arrival& mine, const std::string& 
 ETCDCOLL_DECL asio::awaitable<void> group_state::end_by_mismatch(const arrival& mine) {
     const end_record record{end_record::kind::mismatch, rank_, {mine.sequence, mine.op, mine.at}, {}, {}};
     const call_options options{.timeout = std::max<duration>(mine.deadline - core().now(), std::chrono::milliseconds(1)), .guarded = true};
-    const bool decided = co_await put_end(record, std::nullopt, options);
-    static_cast<void>(decided);
+    std::optional<error> failed;
+    try {
+        const bool decided = co_await put_end(record, std::nullopt, options);
+        static_cast<void>(decided);
+    } catch (const error& failure) {
+        if (failure.reason() == errc::cancelled) throw;
+        failed.emplace(failure);
+    }
+    if (!failed) co_return;
+    // This rank knows it all the same; the others learn it at their deadlines.
+    error_context context;
+    context.call = mine.op;
+    const error why(errc::collective_mismatch, title(mine) + ": another collective of this number is under way, and the others could not be told: " + failed->what(),
+                    std::move(context));
+    fail_with(why);
+    throw error(why);
 }
 
 // Nobody waits for it: where etcd cannot be reached, the others have their own deadlines.
