@@ -86,7 +86,8 @@ ETCDCOLL_DECL asio::awaitable<range_response> pages::next_reply() {
 ETCDCOLL_DECL asio::awaitable<std::vector<key_value>> pages::next() {
     std::vector<key_value> page;
     if (done_) co_return page;
-    auto reply = co_await next_reply();
+    auto asking = etcdcoll::detail::with_errors(next_reply()); // it may ask more than once
+    auto reply = co_await std::move(asking);
     if (!begun_) {
         begun_ = true;
         count_ = reply.count;

@@ -41,12 +41,12 @@ ETCDCOLL_DECL void check_modification(const std::string& key, const modification
 
 ETCDCOLL_DECL asio::awaitable<etcd::revision> modify(etcd::client client, std::string key, modification change, duration timeout) {
     detail::check_modification(key, change, timeout);
-    return detail::modify(detail::committer(std::move(client), nullptr), std::move(key), std::move(change), timeout);
+    return detail::with_errors(detail::modify(detail::committer(std::move(client), nullptr), std::move(key), std::move(change), timeout));
 }
 
 ETCDCOLL_DECL asio::awaitable<etcd::revision> modify(receipt_book book, std::string key, modification change, duration timeout) {
     detail::check_modification(key, change, timeout);
-    return detail::modify(detail::committer(book.state()->client(), book.state()), std::move(key), std::move(change), timeout);
+    return detail::with_errors(detail::modify(detail::committer(book.state()->client(), book.state()), std::move(key), std::move(change), timeout));
 }
 
 } // namespace etcdcoll

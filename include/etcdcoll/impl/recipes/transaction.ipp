@@ -184,12 +184,12 @@ ETCDCOLL_DECL void check_body(const transaction_body& body, duration timeout) {
 
 ETCDCOLL_DECL asio::awaitable<etcd::revision> atomically(etcd::client client, transaction_body body, duration timeout) {
     detail::check_body(body, timeout);
-    return detail::atomically(detail::committer(std::move(client), nullptr), std::move(body), timeout);
+    return detail::with_errors(detail::atomically(detail::committer(std::move(client), nullptr), std::move(body), timeout));
 }
 
 ETCDCOLL_DECL asio::awaitable<etcd::revision> atomically(receipt_book book, transaction_body body, duration timeout) {
     detail::check_body(body, timeout);
-    return detail::atomically(detail::committer(book.state()->client(), book.state()), std::move(body), timeout);
+    return detail::with_errors(detail::atomically(detail::committer(book.state()->client(), book.state()), std::move(body), timeout));
 }
 
 } // namespace etcdcoll
